@@ -1,0 +1,162 @@
+//! The arguments that say which device: the same for every command that needs one.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use amt_sim::device::CertificateHash;
+use amt_sim::host::{SharedDevice, StateFile, keystore};
+use amt_sim::{Device, Fault, Preset, Profile, Rules, UnixTime};
+use clap::{Args, ValueEnum};
+
+use super::CommandError;
+
+/// Used when neither `--profile` nor a state file names another.
+const DEFAULT_PROFILE: &str = "tiger-lake-15";
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Device")]
+pub(crate) struct DeviceArguments {
+    /// Firmware generation: a name from `amt-sim profiles`, or a profile file of your own [default: tiger-lake-15]
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
+    /// The life the device has behind it; only for a device that is new.
+    #[arg(long, value_enum, default_value_t = PresetName::Factory)]
+    preset: PresetName,
+    /// Password of `admin` on a device that is provisioned already [default: P@ssw0rd1]
+    #[arg(long, value_name = "P")]
+    admin_password: Option<String>,
+    /// Keep the device's memory in this file; a file that exists is gone on from.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Everything that looks random in the device follows from this number.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Change one key of the profile, as in `network.dhcp_domain=lab.example`; may be given again.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    settings: Vec<(String, String)>,
+    /// Trust this root certificate (PEM or DER) for provisioning, as if its hash were typed into MEBx.
+    #[arg(long = "trust", value_name = "FILE")]
+    trust: Vec<PathBuf>,
+    /// Write the device's journal to this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// Misbehave on purpose, as in `connect:amthi=EBUSY*3` or `answer:amthi:0x1a=drop`; may be given again.
+    #[arg(long = "fault", value_name = "FAULT")]
+    faults: Vec<Fault>,
+    /// Do not enforce this rule, as in `device.mei.message-too-long`; may be given again.
+    #[arg(long = "without", value_name = "RULE")]
+    without: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PresetName {
+    /// As it left the factory.
+    Factory,
+    /// Operational in client control mode.
+    Ccm,
+    /// Operational in admin control mode.
+    Acm,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+impl DeviceArguments {
+    /// The device that these arguments describe, switched on.
+    pub(crate) fn power_on(&self) -> Result<SharedDevice, CommandError> {
+        let memory = self.state.as_deref().map(StateFile::open).transpose()?;
+        let saved = match &memory {
+            Some(file) => file.load()?,
+            None => None,
+        };
+        let wanted = match (&self.profile, &saved) {
+            (Some(name), _) => name,
+            (None, Some(state)) => &state.profile,
+            (None, None) => DEFAULT_PROFILE,
+        };
+        let mut profile = load_profile(wanted)?;
+        for (key, value) in &self.settings {
+            profile = profile.with(key, value)?;
+        }
+        for path in &self.trust {
+            profile.certificates.custom.push(trusted_root(path)?);
+        }
+        let mut rules = Rules::default();
+        for rule in &self.without {
+            rules.knock_out(rule)?;
+        }
+        let mut builder = Device::of(Arc::new(profile))
+            .seed(self.seed)
+            .rules(rules)
+            .clock(wall_clock());
+        for fault in &self.faults {
+            builder = builder.fault(fault.clone());
+        }
+        builder = match saved {
+            Some(state) => builder.state(state),
+            None => self.new_life(builder),
+        };
+        let device = SharedDevice::new(builder.build()?);
+        if let Some(path) = &self.journal {
+            let file = File::create(path).map_err(|error| at(path, error))?;
+            device.journal_to(file);
+        }
+        if let Some(file) = memory {
+            device.remember_in(file);
+        }
+        Ok(device)
+    }
+
+    fn new_life(&self, builder: amt_sim::DeviceBuilder) -> amt_sim::DeviceBuilder {
+        let builder = builder.preset(match self.preset {
+            PresetName::Factory => Preset::Factory,
+            PresetName::Ccm => Preset::Client,
+            PresetName::Acm => Preset::Admin,
+        });
+        match &self.admin_password {
+            Some(password) => builder.admin_password(password),
+            None => builder,
+        }
+    }
+}
+
+/// A profile by name, or from a file when the name is a path.
+pub(crate) fn load_profile(name: &str) -> Result<Profile, CommandError> {
+    let is_path = name.contains('/') || name.ends_with(".toml");
+    if !is_path {
+        return Ok(Profile::builtin(name)?);
+    }
+    let path = Path::new(name);
+    let text = fs::read_to_string(path).map_err(|error| at(path, error))?;
+    Ok(Profile::parse(name, &text)?)
+}
+
+/// The hash entry of a root certificate in a file.
+fn trusted_root(path: &Path) -> Result<CertificateHash, CommandError> {
+    let bytes = fs::read(path).map_err(|error| at(path, error))?;
+    match keystore::root_hash(&bytes) {
+        Some(hash) => Ok(hash),
+        None => Err(format!(
+            "{}: no certificate in PEM or DER; give the root's own certificate",
+            path.display()
+        )
+        .into()),
+    }
+}
+
+fn at(path: &Path, error: std::io::Error) -> CommandError {
+    format!("{}: {error}", path.display()).into()
+}
+
+fn wall_clock() -> UnixTime {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixTime(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,110 @@
+//! `amt-sim run`: a program that sees the device as `/dev/mei0`.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use amt_sim::host::backend::{self, Backend, Options};
+use amt_sim::host::signals::{self, StopSignal};
+use clap::Args;
+
+use super::CommandError;
+use super::device_args::DeviceArguments;
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    device: DeviceArguments,
+    /// How the program comes to see the device: auto, fuse, seccomp or cuse.
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    backend: BackendChoice,
+    /// Let the program believe that it runs as root.
+    #[arg(long)]
+    as_root: bool,
+    /// Do not say which back end was chosen.
+    #[arg(long, short)]
+    quiet: bool,
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM ARGS")]
+    program: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct BackendChoice(Option<Backend>);
+
+impl std::str::FromStr for BackendChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self(None)),
+            name => name
+                .parse()
+                .map(|backend| Self(Some(backend)))
+                .map_err(|error| format!("{error}")),
+        }
+    }
+}
+
+/// Shells answer so when a program is not there, or cannot be run.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
+    let choice = backend::choose(arguments.backend.0)?;
+    let device = arguments.device.power_on()?;
+    if !arguments.quiet {
+        eprintln!("amt-sim: /dev/mei0 by {}: {}", choice.backend, choice.why);
+    }
+    let (name, rest) = arguments
+        .program
+        .split_first()
+        .ok_or("no program was given")?;
+    let mut command = Command::new(name);
+    command.args(rest);
+    let options = Options {
+        as_root: arguments.as_root,
+        ..Options::default()
+    };
+    signals::adopt_orphans()?;
+    let mut running = match backend::run(&device, command, choice.backend, &options) {
+        Ok(running) => running,
+        Err(error) => {
+            eprintln!("amt-sim: {}: {error}", name.to_string_lossy());
+            return Ok(ExitCode::from(match error.kind() {
+                std::io::ErrorKind::NotFound => NOT_FOUND,
+                _ => NOT_EXECUTABLE,
+            }));
+        }
+    };
+    signals::pass_signals_to(running.child().id())?;
+    let status = running.wait()?;
+    serve_daemons(&running)?;
+    running.stop()?;
+    Ok(signals::end_like(status))
+}
+
+/// The program is gone; what it left in the background keeps its device until it is gone too.
+fn serve_daemons(running: &amt_sim::host::Running) -> Result<(), CommandError> {
+    /// Time for the front end to notice that nobody is left.
+    const GRACE: Duration = Duration::from_millis(500);
+    const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+    let stop = StopSignal::listen()?;
+    let mut waited = Duration::ZERO;
+    while !running.is_idle() {
+        signals::reap_orphans();
+        if waited == GRACE && std::io::stderr().is_terminal() {
+            eprintln!(
+                "amt-sim: the program ended but left processes in the background; they keep the device \
+                 until they end, or until Ctrl-C"
+            );
+        }
+        if stop.wait(Some(LOOK_AGAIN)) {
+            break;
+        }
+        waited += LOOK_AGAIN;
+    }
+    Ok(())
+}

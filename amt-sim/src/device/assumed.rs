@@ -1,0 +1,67 @@
+//! Every assumption about real firmware that an answer may rest on, by the ID of its ledger entry.
+//!
+//! Whoever builds an answer on one says so with `Firmware::assume`, so that a verdict can say it too.
+
+macro_rules! assumptions {
+    ($($(#[$doc:meta])* $name:ident = $id:literal;)*) => {
+        $($(#[$doc])* pub(crate) const $name: &str = $id;)*
+
+        /// Every assumption.
+        #[cfg(test)]
+        pub(crate) const ALL: &[&str] = &[$($name),*];
+    };
+}
+
+assumptions! {
+    /// A message shorter than an AMTHI header gets no answer.
+    SHORT_MESSAGE = "device.assumed.short-message-unanswered";
+    /// Wrong header version or reserved field: status 0x1D.
+    HEADER_VERSION = "device.assumed.header-version-status";
+    UNKNOWN_COMMAND = "device.assumed.unknown-command-status";
+    ABSENT_INTERFACE = "device.assumed.absent-interface-status";
+    NO_AUDIT_RECORD = "device.assumed.no-audit-record-status";
+    /// What AMTHI does while AMT is switched off.
+    AMTHI_WHILE_DISABLED = "device.assumed.amthi-while-disabled";
+    /// StartConfiguration and its family are refused as not ready where they would be legal.
+    SETUP_FLOW = "device.assumed.setup-flow-not-started";
+    /// GetProvisioningMode is 0 before set-up.
+    PROVISIONING_MODE = "device.assumed.provisioning-mode";
+    /// GetPID is eight zero bytes where PSK set-up does not exist.
+    PID = "device.assumed.pid-without-psk";
+    /// An empty PKI DNS suffix unsets it.
+    EMPTY_SUFFIX = "device.assumed.empty-dns-suffix";
+    /// SetZeroTouchEnabled is possible before provisioning only.
+    ZERO_TOUCH_STATE = "device.assumed.zero-touch-state";
+    /// EHBC cannot be enabled after manufacturing: which status says so.
+    EHBC_STATUS = "device.assumed.ehbc-enable-status";
+    /// GetMACAddresses gives the wired MAC for both the dedicated and the host address.
+    MAC_ADDRESSES = "device.assumed.shared-mac-address";
+    /// GetTcpipParameters carries its addresses as GetLanInterfaceSettings does.
+    TCPIP_ADDRESS_ORDER = "device.assumed.tcpip-address-order";
+    /// GetAMTSetupAuditRecord: no public layout, so there never is a record.
+    SETUP_AUDIT_RECORD = "device.assumed.setup-audit-record";
+    /// GetAuditLogSignature: no public layout, so it is unsupported.
+    AUDIT_LOG_SIGNATURE = "device.assumed.audit-log-signature";
+    /// The audit log is empty, and reading it from 0 or 1 succeeds.
+    AUDIT_LOG_EMPTY = "device.assumed.audit-log-empty";
+    /// OpenUserInitiatedConnection opens no tunnel.
+    USER_INITIATED = "device.assumed.user-initiated-connection";
+    /// An unknown feature ID in GetFeaturesState: status 0x24.
+    FEATURE_ID = "device.assumed.unknown-feature-status";
+    /// GetAMTState with an unknown identifier: status 0x24.
+    STATE_ID = "device.assumed.unknown-state-identifier";
+    /// GetCIRALog of another version than 0: status 0x812.
+    CIRA_LOG_VERSION = "device.assumed.cira-log-version";
+    /// Bit 0 alone is set by firmware without the new operational-state interface.
+    WATCHDOG_OLD_INTERFACE = "device.assumed.watchdog-old-interface";
+    /// How the watchdog client answers what it does not know or cannot parse.
+    WATCHDOG_UNKNOWN = "device.assumed.watchdog-unknown-command";
+    /// MKHI results of unknown commands, rules, partitions and wrong sizes.
+    MKHI_RESULTS = "device.assumed.mkhi-results";
+    /// MKHI 0xFF/2 has two version blocks.
+    MKHI_VERSION_BLOCKS = "device.assumed.mkhi-version-blocks";
+    /// UPID: what is not public, and how long the answer to GetPlatformId is while the feature is off.
+    UPID_RESULTS = "device.assumed.upid-results";
+    /// HOTHAM: header fields and result of what it does not know, and what the log contains.
+    HOTHAM = "device.assumed.hotham-log";
+}

@@ -1,0 +1,144 @@
+//! What every ME client works on: profile, memory, clock, journal, rules and faults of one device.
+
+use std::sync::Arc;
+
+use super::fault::{Fault, Faults, Occasion};
+use super::identity::{Identity, LocalAccount};
+use super::journal::{Event, Journal};
+use super::mode::{self, Mode, Refusal, Trigger};
+use super::profile::Profile;
+use super::rule::{Rule, Rules};
+use super::seed::Seed;
+use super::state::State;
+use crate::time::{Instant, UnixTime};
+
+/// The inside of one device, without its transports.
+#[derive(Debug)]
+pub struct Firmware {
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) seed: Seed,
+    pub(crate) identity: Identity,
+    pub(crate) local_account: LocalAccount,
+    pub(crate) state: State,
+    pub(crate) journal: Journal,
+    pub(crate) rules: Rules,
+    pub(crate) faults: Faults,
+    pub(crate) now: Instant,
+    /// What the real-time clock showed at power-on.
+    pub(crate) clock_at_power_on: UnixTime,
+    /// Set when `state` changed, for a host that keeps it in a file.
+    pub(crate) dirty: bool,
+}
+
+impl Firmware {
+    pub(crate) fn power_on(
+        profile: Arc<Profile>,
+        mut state: State,
+        rules: Rules,
+        faults: Faults,
+        clock: UnixTime,
+    ) -> Self {
+        let seed = Seed(state.seed);
+        state.boots += 1;
+        let identity = Identity::new(&profile, seed);
+        let mut firmware = Self {
+            local_account: LocalAccount::at_boot(seed, state.boots),
+            seed,
+            identity,
+            state,
+            journal: Journal::default(),
+            rules,
+            faults,
+            now: Instant::POWER_ON,
+            clock_at_power_on: clock,
+            dirty: true,
+            profile,
+        };
+        let event = Event::PowerOn {
+            profile: firmware.profile.name.clone(),
+            uuid: firmware.identity.uuid,
+            seed: seed.0,
+            mode: firmware.state.mode,
+            without: firmware
+                .rules
+                .knocked_out()
+                .map(|rule| rule.id().to_owned())
+                .collect(),
+        };
+        firmware.record(event);
+        firmware
+    }
+
+    pub(crate) fn record(&mut self, event: Event) {
+        self.journal.record(self.now, event);
+    }
+
+    /// Journals that the answer now being made rests on an assumption.
+    pub(crate) fn assume(&mut self, requirement: &'static str) {
+        self.record(Event::Assumed {
+            requirement: requirement.to_owned(),
+        });
+    }
+
+    pub(crate) fn enforced(&self, rule: Rule) -> bool {
+        self.rules.enforced(rule)
+    }
+
+    /// The fault that strikes on this occasion, journaled.
+    pub(crate) fn strike(&mut self, occasion: Occasion) -> Option<Fault> {
+        let fault = self.faults.strike(occasion)?;
+        self.record(Event::FaultInjected {
+            fault: format!("{:?} at {:?}", fault.effect, fault.at),
+        });
+        Some(fault)
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.state.mode
+    }
+
+    /// What the real-time clock shows now.
+    pub(crate) fn clock(&self) -> UnixTime {
+        self.clock_at_power_on.after(self.now - Instant::POWER_ON)
+    }
+
+    /// Changes non-volatile memory.
+    pub(crate) fn remember(&mut self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state);
+        self.dirty = true;
+    }
+
+    /// The only way to another mode: what the table says, journaled either way.
+    pub(crate) fn trigger(&mut self, trigger: Trigger) -> Result<Mode, Refusal> {
+        let from = self.state.mode;
+        let to = self.permit(trigger)?;
+        self.remember(|state| state.mode = to);
+        if matches!(
+            trigger,
+            Trigger::MeiUnprovision
+                | Trigger::WsmanUnprovision
+                | Trigger::Mebx
+                | Trigger::DisableAndClear
+        ) {
+            let keep_dns_suffix = self.profile.capabilities.keeps_dns_suffix;
+            self.remember(|state| state.forget_provisioning(keep_dns_suffix));
+        }
+        self.record(Event::ModeChanged { from, to, trigger });
+        Ok(to)
+    }
+
+    /// What [`Firmware::trigger`] would lead to. A refusal is journaled, nothing is changed.
+    pub(crate) fn permit(&mut self, trigger: Trigger) -> Result<Mode, Refusal> {
+        let mode = self.state.mode;
+        mode::next(mode, trigger, &self.profile.traits(), &self.rules).inspect_err(|refusal| {
+            self.journal.record(
+                self.now,
+                Event::ModeRefused {
+                    mode,
+                    trigger,
+                    refusal: *refusal,
+                },
+            );
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! The device's own ordered record of everything that happened: the ground truth of every verdict.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::mode::{Mode, Refusal, Trigger};
+use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
+use crate::time::Instant;
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Counts from 0 without gaps over the life of one `Device` value.
+    pub seq: u64,
+    /// Device time, in nanoseconds since power-on.
+    pub at: Instant,
+    pub event: Event,
+}
+
+/// What happened. Serialised with its kind under `"kind"`, in kebab-case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The device was powered on.
+    PowerOn {
+        profile: String,
+        uuid: Guid,
+        seed: u64,
+        mode: Mode,
+        /// Rules that are switched off.
+        without: Vec<String>,
+    },
+    /// A program opened `/dev/mei0`.
+    Opened { handle: u32 },
+    /// A program closed it, or went away.
+    Closed { handle: u32 },
+    /// A handle was connected to a client.
+    Connected {
+        handle: u32,
+        client: ClientKind,
+        properties: ClientProperties,
+    },
+    /// The device refused a system call, with the errno that the program saw.
+    Refused {
+        handle: Option<u32>,
+        operation: Operation,
+        errno: Errno,
+        /// What stood behind it, for people.
+        why: String,
+    },
+    /// A whole message from the host.
+    Received {
+        handle: u32,
+        client: ClientKind,
+        #[serde(with = "hex_bytes")]
+        bytes: Vec<u8>,
+    },
+    /// A whole message to the host, queued for reading.
+    Sent {
+        handle: u32,
+        client: ClientKind,
+        #[serde(with = "hex_bytes")]
+        bytes: Vec<u8>,
+    },
+    /// A client understood a command and answered it.
+    Command {
+        client: ClientKind,
+        /// Name as the field uses it, such as `GetCodeVersions`.
+        name: String,
+        /// Number on the wire.
+        id: u32,
+        /// Status on the wire; 0 is success everywhere.
+        status: u32,
+    },
+    /// A message that breaks its protocol: the host's fault.
+    Malformed { client: ClientKind, why: String },
+    /// A command that this firmware does not know.
+    UnknownCommand {
+        client: ClientKind,
+        id: u32,
+        status: u32,
+    },
+    /// The device changed its mode.
+    ModeChanged {
+        from: Mode,
+        to: Mode,
+        trigger: Trigger,
+    },
+    /// A trigger that the mode table does not allow here.
+    ModeRefused {
+        mode: Mode,
+        trigger: Trigger,
+        refusal: Refusal,
+    },
+    /// The MEI link was reset: every descriptor is disconnected.
+    LinkReset { cause: String },
+    /// The MEI link works again after a reset.
+    LinkUp,
+    /// A fault that was asked for took effect.
+    FaultInjected { fault: String },
+    /// An answer rests on an assumption, not on knowledge of real firmware.
+    Assumed { requirement: String },
+    /// Lines were lost because nobody drained the journal in time.
+    Overflow { lost: u64 },
+}
+
+impl Event {
+    /// Whether firmware would write this into its own log: what it did, not the bytes that went by.
+    fn is_firmware_log(&self) -> bool {
+        matches!(
+            self,
+            Self::PowerOn { .. }
+                | Self::Connected { .. }
+                | Self::Command { .. }
+                | Self::Malformed { .. }
+                | Self::UnknownCommand { .. }
+                | Self::ModeChanged { .. }
+                | Self::ModeRefused { .. }
+                | Self::LinkReset { .. }
+                | Self::LinkUp
+        )
+    }
+}
+
+/// The system call that a program made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    Open,
+    Connect,
+    Read,
+    Write,
+    Ioctl,
+}
+
+/// The record in memory, bounded: the oldest entries go first when nobody drains it.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    entries: VecDeque<Entry>,
+    next: u64,
+    lost: u64,
+    capacity: usize,
+    /// What the firmware log shows, whoever drains the journal.
+    recent: VecDeque<(Instant, Event)>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self::with_capacity(Self::CAPACITY)
+    }
+}
+
+impl Journal {
+    /// Entries kept when nobody drains: about 20 MB of small messages.
+    const CAPACITY: usize = 65_536;
+
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            next: 0,
+            lost: 0,
+            capacity: capacity.max(1),
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// Entries that the firmware itself remembers.
+    const RECENT: usize = 48;
+
+    pub(crate) fn record(&mut self, at: Instant, event: Event) {
+        if event.is_firmware_log() {
+            if self.recent.len() >= Self::RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back((at, event.clone()));
+        }
+        if self.entries.len() >= self.capacity {
+            self.entries.pop_front();
+            self.lost += 1;
+        }
+        self.entries.push_back(Entry {
+            seq: self.next,
+            at,
+            event,
+        });
+        self.next += 1;
+    }
+
+    /// What is held now, oldest first.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// The last things that happened inside the firmware, oldest first. Draining does not empty it.
+    pub(crate) fn recent(&self) -> impl Iterator<Item = &(Instant, Event)> {
+        self.recent.iter()
+    }
+
+    /// Takes everything out. A loss since the last drain comes first, as an [`Event::Overflow`].
+    pub fn drain(&mut self) -> Vec<Entry> {
+        let mut out = Vec::with_capacity(self.entries.len() + 1);
+        if self.lost > 0 {
+            let (seq, at) = self
+                .entries
+                .front()
+                .map_or((self.next, Instant::POWER_ON), |first| {
+                    (first.seq, first.at)
+                });
+            out.push(Entry {
+                seq: seq.saturating_sub(1),
+                at,
+                event: Event::Overflow { lost: self.lost },
+            });
+            self.lost = 0;
+        }
+        out.extend(self.entries.drain(..));
+        out
+    }
+
+    /// True when there is nothing to drain.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// Bytes as one hex string: a journal is read by people as much as by programs.
+mod hex_bytes {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&crate::hex::encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        crate::hex::decode(&text).ok_or_else(|| de::Error::custom("expected pairs of hex digits"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_journal_drops_the_oldest_and_says_how_many() {
+        let mut journal = Journal::with_capacity(2);
+        for handle in 0..5 {
+            journal.record(Instant::from_nanos(handle.into()), Event::Opened { handle });
+        }
+        let drained = journal.drain();
+        assert_eq!(drained[0].event, Event::Overflow { lost: 3 });
+        assert_eq!(drained[1].event, Event::Opened { handle: 3 });
+        assert_eq!(drained.len(), 3);
+        assert!(journal.drain().is_empty());
+    }
+
+    #[test]
+    fn an_entry_reads_back_from_json() {
+        let entry = Entry {
+            seq: 7,
+            at: Instant::from_nanos(9),
+            event: Event::Received {
+                handle: 1,
+                client: ClientKind::Amthi,
+                bytes: vec![1, 0xab],
+            },
+        };
+        let text = serde_json::to_string(&entry).unwrap();
+        insta::assert_snapshot!(text);
+        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry);
+    }
+}

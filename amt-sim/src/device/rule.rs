@@ -1,0 +1,132 @@
+//! Every normative rule of the device, by the ID of the requirement that it enforces.
+//!
+//! A rule stands at one place in the code, asks [`Rules::enforced`] there, and can be switched off by its ID
+//! (`--without device.mei.message-too-long`). A suite that stays green with a rule off is not testing it.
+
+use std::collections::BTreeSet;
+
+use crate::diagnostic::closest;
+
+/// One rule: a requirement ID in dotted words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rule(&'static str);
+
+impl Rule {
+    pub const fn id(self) -> &'static str {
+        self.0
+    }
+}
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $name:ident = $id:literal;)*) => {
+        impl Rule {
+            $($(#[$doc])* pub const $name: Self = Self($id);)*
+
+            /// Every rule that can be switched off.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+rules! {
+    /// A second connection to a client that allows one is EBUSY.
+    MEI_CONNECTION_LIMIT = "device.mei.connection-limit";
+    /// An unknown GUID is ENOTTY.
+    MEI_UNKNOWN_CLIENT = "device.mei.unknown-client";
+    /// A write longer than the client's longest message is EFBIG.
+    MEI_MESSAGE_TOO_LONG = "device.mei.message-too-long";
+    /// Reads and writes on a descriptor that is not connected are ENODEV.
+    MEI_NOT_CONNECTED = "device.mei.not-connected";
+    /// `Length` of an AMTHI request must equal the bytes that follow the header: status 4 otherwise.
+    AMTHI_LENGTH = "device.amthi.length";
+    /// An AMTHI header must carry version 1.1 and a zero reserved field.
+    AMTHI_VERSION = "device.amthi.version";
+    /// An unknown AMTHI command is answered with a status and nothing else.
+    AMTHI_UNKNOWN_COMMAND = "device.amthi.unknown-command";
+    /// The data of an AMTHI request must have the size that the command defines: status 4 otherwise.
+    AMTHI_REQUEST_SIZE = "device.amthi.request-size";
+    /// GetCertificateHashEntry with a handle that was not enumerated is status 0x805.
+    AMTHI_HASH_HANDLE = "device.amthi.hash-handle";
+    /// The PKI DNS suffix can be set before provisioning only: status 3 otherwise.
+    AMTHI_SUFFIX_STATE = "device.amthi.dns-suffix-state";
+    /// A PKI DNS suffix is a domain name of at most 223 characters: status 0x24 otherwise.
+    AMTHI_SUFFIX_VALUE = "device.amthi.dns-suffix-value";
+    /// The one-time password can be set before provisioning only: status 3 otherwise.
+    AMTHI_OTP_STATE = "device.amthi.otp-state";
+    /// A one-time password has 8 to 32 ASCII characters: status 0x24 otherwise.
+    AMTHI_OTP_VALUE = "device.amthi.otp-value";
+    /// StartConfigurationHBased takes SHA-256 and SHA-384 only: status 0x24 otherwise.
+    AMTHI_HOST_BASED_ALGORITHM = "device.amthi.host-based-algorithm";
+    /// EHBC cannot be switched on once manufacturing is over.
+    AMTHI_EHBC_ENABLE = "device.amthi.ehbc-enable";
+    /// Unprovision over MEI waits for the BIOS to end its power-on self-test: status 0x81C before.
+    AMTHI_UNPROVISION_END_OF_POST = "device.amthi.unprovision-end-of-post";
+    /// An MKHI command that the firmware does not know is answered with result 0x8D.
+    MKHI_UNKNOWN_COMMAND = "device.mkhi.unknown-command";
+    /// A UPID message whose byte count is not that of its data is refused with status 2.
+    UPID_BYTE_COUNT = "device.upid.byte-count";
+    /// StopConfiguration outside of setup mode is status 3.
+    STOP_ONLY_IN_SETUP = "device.mode.stop-only-in-setup";
+    /// Unprovision over MEI works in client control mode only: status 3 elsewhere.
+    MEI_UNPROVISION_CLIENT_ONLY = "device.mode.mei-unprovision-client-only";
+    /// The operational state may only change before provisioning.
+    OPERATIONAL_STATE_ONLY_PRE = "device.mode.operational-state-only-pre";
+}
+
+/// Which rules this device enforces: all but those knocked out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    without: BTreeSet<Rule>,
+}
+
+/// A name that is no rule's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no device rule is called `{id}`{}", suggestion.map_or(String::new(), |near| format!("; did you mean `{near}`?")))]
+pub struct UnknownRule {
+    pub id: String,
+    pub suggestion: Option<&'static str>,
+}
+
+impl Rules {
+    /// Switches one rule off by its ID.
+    pub fn knock_out(&mut self, id: &str) -> Result<(), UnknownRule> {
+        match Rule::ALL.iter().find(|rule| rule.id() == id) {
+            Some(rule) => {
+                self.without.insert(*rule);
+                Ok(())
+            }
+            None => Err(UnknownRule {
+                id: id.to_owned(),
+                suggestion: closest(id, Rule::ALL.iter().map(|rule| rule.id())),
+            }),
+        }
+    }
+
+    pub fn enforced(&self, rule: Rule) -> bool {
+        !self.without.contains(&rule)
+    }
+
+    /// The rules that are off.
+    pub fn knocked_out(&self) -> impl Iterator<Item = Rule> + '_ {
+        self.without.iter().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_rule_is_refused_with_the_nearest() {
+        let error = Rules::default()
+            .knock_out("device.mei.message-to-long")
+            .unwrap_err();
+        assert_eq!(error.suggestion, Some("device.mei.message-too-long"));
+    }
+
+    #[test]
+    fn ids_are_unique() {
+        let ids: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
+        assert_eq!(ids.len(), Rule::ALL.len());
+    }
+}

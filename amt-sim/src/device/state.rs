@@ -1,0 +1,99 @@
+//! What the device remembers over a power cycle: its non-volatile memory.
+
+use serde::{Deserialize, Serialize};
+
+use super::mode::Mode;
+use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
+use super::seed::Seed;
+use crate::time::UnixTime;
+
+/// Non-volatile memory. A host may keep it in a file and hand it back at the next power-on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Version of this layout; another one is refused, never guessed at.
+    pub version: u32,
+    /// The profile that this memory belongs to.
+    pub profile: String,
+    pub seed: u64,
+    pub mode: Mode,
+    /// Power-ons so far; what is new at each boot (passwords, nonces) is drawn with it.
+    pub boots: u64,
+    /// HTTP digest A1 of `admin`, as 32 hex digits; absent while the factory password stands.
+    pub admin_ha1: Option<String>,
+    /// PKI DNS suffix: typed into the set-up screen, or set over AMTHI.
+    pub pki_dns_suffix: String,
+    /// Root certificate hashes, handle = position.
+    pub hashes: Vec<CertificateHash>,
+    pub zero_touch: bool,
+    pub ehbc: bool,
+    /// Host name as the host last announced it.
+    pub host_fqdn: String,
+    /// UPID feature switched on.
+    pub upid_enabled: bool,
+    /// What the last set-up over TLS left behind; absent when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_record: Option<SetupRecord>,
+}
+
+/// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetupRecord {
+    /// The DNS suffix was typed into the set-up screen, not learnt from DHCP.
+    pub secure_dns: bool,
+    /// An agent on the host started it.
+    pub host_initiated: bool,
+    pub hash_algorithm: HashAlgorithm,
+    /// The root that the SCA's chain ended at, as hex digits.
+    pub hash: String,
+    /// The hash came from the factory.
+    pub hash_is_default: bool,
+    /// Serial numbers of the CAs, 16 bytes each as hex digits; three at most.
+    pub ca_serials: Vec<String>,
+    /// The chain had more CAs than that.
+    pub more_serials: bool,
+    /// The SCA's certificate was within its validity by the host's clock.
+    pub time_valid: bool,
+    /// Address and name of the SCA.
+    pub server_address: String,
+    pub server_fqdn: String,
+    pub at: UnixTime,
+}
+
+impl State {
+    pub const VERSION: u32 = 1;
+
+    /// Memory as the factory leaves it.
+    pub fn factory(profile: &Profile, seed: Seed) -> Result<Self, ProfileError> {
+        Ok(Self {
+            version: Self::VERSION,
+            profile: profile.name.clone(),
+            seed: seed.0,
+            mode: Mode::PreProvisioning,
+            boots: 0,
+            admin_ha1: None,
+            pki_dns_suffix: profile.network.pki_dns_suffix.clone(),
+            hashes: profile.certificate_hashes()?,
+            zero_touch: profile.capabilities.zero_touch,
+            ehbc: profile.capabilities.ehbc,
+            host_fqdn: String::new(),
+            upid_enabled: false,
+            setup_record: None,
+        })
+    }
+
+    /// What a full unprovision leaves: default hashes go back to active, custom ones are erased, the suffix
+    /// stays from AMT 12 on.
+    pub(crate) fn forget_provisioning(&mut self, keep_dns_suffix: bool) {
+        self.admin_ha1 = None;
+        self.setup_record = None;
+        if !keep_dns_suffix {
+            self.pki_dns_suffix.clear();
+        }
+        self.hashes.retain(|hash| hash.default);
+        for hash in &mut self.hashes {
+            hash.active = true;
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The only code with I/O: front ends through which real programs reach a device, clocks and files.
+
+pub mod backend;
+mod chardev;
+pub mod contract;
+pub mod fuse;
+pub mod keystore;
+mod launch;
+mod poll;
+pub mod port;
+pub mod process;
+mod seccomp;
+mod shared;
+pub mod signals;
+pub mod socket;
+mod state_file;
+mod sys;
+
+pub use launch::Running;
+pub use shared::{SharedDevice, Sink, Watch};
+pub use state_file::{StateFile, StateFileError};

@@ -1,0 +1,211 @@
+//! One device that several front ends share: a lock, a clock, and a way to wake whoever waits.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant as WallInstant};
+
+use super::state_file::StateFile;
+use super::sys;
+use crate::device::Entry;
+use crate::machine::Device;
+use crate::time::Instant;
+
+/// A device in real time, shared by threads. Cheap to clone.
+#[derive(Clone)]
+pub struct SharedDevice {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    device: Mutex<Device>,
+    started: WallInstant,
+    watches: Mutex<Vec<Arc<OwnedFd>>>,
+    sinks: Mutex<Vec<Sink>>,
+    memory: Mutex<Option<StateFile>>,
+}
+
+/// Takes journal entries, in order.
+pub type Sink = Box<dyn FnMut(&[Entry]) + Send>;
+
+/// Tells one front end that another one (or time) touched the device: readable when it did.
+#[derive(Debug)]
+pub struct Watch {
+    event: Arc<OwnedFd>,
+}
+
+impl Watch {
+    /// Makes the descriptor quiet again; call it after `poll(2)` said readable.
+    pub fn clear(&self) {
+        sys::eventfd_clear(self.event.as_fd());
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
+
+impl std::fmt::Debug for SharedDevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedDevice").finish_non_exhaustive()
+    }
+}
+
+impl SharedDevice {
+    /// Device time 0 is now.
+    pub fn new(device: Device) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                device: Mutex::new(device),
+                started: WallInstant::now(),
+                watches: Mutex::default(),
+                sinks: Mutex::default(),
+                memory: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Every entry from now on, and those still held, goes to the sink as soon as it is made.
+    pub fn add_sink(&self, sink: Sink) {
+        lock(&self.inner.sinks).push(sink);
+        self.with(None, |_| ());
+    }
+
+    /// Writes the journal to a file, one JSON object a line.
+    pub fn journal_to(&self, mut file: File) {
+        self.add_sink(Box::new(move |entries| {
+            let mut text = String::new();
+            for entry in entries {
+                // An entry is strings, numbers and nested tagged values: serialising it cannot fail.
+                text += &serde_json::to_string(entry).unwrap_or_default();
+                text.push('\n');
+            }
+            // A full disk must not stop the device; the loss shows as a gap in the numbers.
+            let _ = file.write_all(text.as_bytes());
+        }));
+    }
+
+    /// Keeps the device's memory in a file from now on, written whenever it changed.
+    pub fn remember_in(&self, file: StateFile) {
+        *lock(&self.inner.memory) = Some(file);
+        self.with(None, |_| ());
+    }
+
+    /// A wake-up line for one front end.
+    pub fn watch(&self) -> io::Result<Watch> {
+        let event = Arc::new(sys::eventfd()?);
+        lock(&self.inner.watches).push(Arc::clone(&event));
+        Ok(Watch { event })
+    }
+
+    /// Tells the device the time and does something with it. When that disturbed handles beside those that
+    /// the caller worked on, every other front end is woken; `own` is the caller's own watch, which stays quiet.
+    ///
+    /// Something that fell due since the last call wakes everybody, the caller too: [`SharedDevice::next_wake`]
+    /// does not name it any more, and whoever looked before that call would wait for it in vain.
+    pub fn with<R>(&self, own: Option<&Watch>, act: impl FnOnce(&mut Device) -> R) -> R {
+        let mut device = lock(&self.inner.device);
+        let now = self.now();
+        let fell_due = device.next_wake().is_some_and(|wake| wake <= now);
+        device.advance(now);
+        let before = device.disturbances();
+        let result = act(&mut device);
+        let disturbed = device.disturbances() != before;
+        if device.has_journal() {
+            let mut sinks = lock(&self.inner.sinks);
+            if !sinks.is_empty() {
+                let entries = device.drain_journal();
+                for sink in sinks.iter_mut() {
+                    sink(&entries);
+                }
+            }
+        }
+        if let Some(file) = &*lock(&self.inner.memory)
+            && device.take_dirty()
+            && let Err(error) = file.save(device.state())
+        {
+            // The program under test must not be failed for our full disk, but the user must know.
+            eprintln!("amt-sim: the device's memory was not saved: {error}");
+        }
+        drop(device);
+        if !disturbed && !fell_due {
+            return result;
+        }
+        let mut watches = lock(&self.inner.watches);
+        watches.retain(|event| Arc::strong_count(event) > 1);
+        for event in watches.iter() {
+            if fell_due || !own.is_some_and(|own| Arc::ptr_eq(&own.event, event)) {
+                sys::eventfd_raise(event.as_fd());
+            }
+        }
+        result
+    }
+
+    /// How long until the device does something by itself; `None` when it waits for input only.
+    pub fn next_wake(&self) -> Option<Duration> {
+        let wake = lock(&self.inner.device).next_wake()?;
+        Some(wake - self.now())
+    }
+
+    /// Device time.
+    pub fn now(&self) -> Instant {
+        Instant::POWER_ON + self.inner.started.elapsed()
+    }
+}
+
+/// A thread that panicked while it held the lock leaves the device in a state that is still a device's.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::poll::poll;
+    use crate::mei::ClientKind;
+
+    fn is_raised(watch: &Watch) -> bool {
+        poll(&[(watch.as_fd(), libc::POLLIN)], Some(Duration::ZERO)).unwrap() != [0]
+    }
+
+    #[test]
+    fn an_answer_that_falls_due_in_anothers_call_wakes_everybody() {
+        let device = SharedDevice::new(Device::builder("tiger-lake-15").build().unwrap());
+        let reader = device.watch().unwrap();
+        let other = device.watch().unwrap();
+        let readiness = device.with(Some(&reader), |device| {
+            let handle = device.mei_open().unwrap();
+            device
+                .mei_connect(handle, ClientKind::Amthi.guid())
+                .unwrap();
+            device
+                .mei_write(handle, &[1, 1, 0, 0, 0x5c, 0, 0, 4, 0, 0, 0, 0])
+                .unwrap();
+            device.mei_readiness(handle)
+        });
+        assert!(!readiness.readable);
+        let wake = device.next_wake().unwrap();
+        std::thread::sleep(wake);
+        device.with(Some(&other), |_| ());
+        assert_eq!(device.next_wake(), None);
+        assert!(is_raised(&reader) && is_raised(&other));
+
+        // Nothing is due any more: a call wakes nobody.
+        reader.clear();
+        other.clear();
+        device.with(Some(&other), |_| ());
+        assert!(!is_raised(&reader) && !is_raised(&other));
+    }
+
+    #[test]
+    fn a_reset_wakes_the_others() {
+        let device = SharedDevice::new(Device::builder("tiger-lake-15").build().unwrap());
+        let own = device.watch().unwrap();
+        let other = device.watch().unwrap();
+        device.with(Some(&own), |device| device.mei_reset("test"));
+        assert!(!is_raised(&own) && is_raised(&other));
+    }
+}

@@ -1,0 +1,345 @@
+//! One simulated machine as a plain value: the firmware together with its transports.
+
+use std::sync::Arc;
+
+use crate::device::{
+    Entry, Fault, Faults, Firmware, Identity, LocalAccount, Mode, Profile, ProfileError, Rules,
+    Seed, State, WeakPassword, check_password, digest_a1,
+};
+use crate::mei::{Bus, ClientProperties, Errno, Guid, HandleId, Readiness};
+use crate::time::{Instant, UnixTime};
+
+/// A software AMT device.
+///
+/// It does no I/O: it never opens a socket, reads a clock, sleeps, spawns, or draws entropy that was not
+/// seeded. Tell it the time with [`Device::advance`], hand it what arrived, take what leaves, and wake it at
+/// [`Device::next_wake`]. The same seed and the same inputs give the same bytes.
+///
+/// ```
+/// use amt_sim::{ClientKind, Device};
+///
+/// let mut device = Device::builder("tiger-lake-15").seed(7).build()?;
+/// let handle = device.mei_open()?;
+/// device.mei_connect(handle, ClientKind::Amthi.guid())?;
+/// device.mei_write(handle, &[1, 1, 0, 0, 0x5c, 0, 0, 4, 0, 0, 0, 0])?; // GetUUID
+/// assert!(!device.mei_readiness(handle).readable);
+/// let answered = device.next_wake().ok_or("no answer is on its way")?;
+/// device.advance(answered);
+/// assert!(device.mei_readiness(handle).readable);
+/// let answer = device.mei_read(handle, 5120)?;
+/// assert_eq!(answer[16..], device.identity().uuid.to_wire());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Device {
+    firmware: Firmware,
+    bus: Bus,
+}
+
+/// How a device starts out.
+#[derive(Debug, Clone)]
+pub struct DeviceBuilder {
+    profile: ProfileChoice,
+    seed: Seed,
+    preset: Preset,
+    admin_password: Option<String>,
+    state: Option<State>,
+    rules: Rules,
+    faults: Faults,
+    clock: UnixTime,
+}
+
+#[derive(Debug, Clone)]
+enum ProfileChoice {
+    Named(String),
+    Given(Arc<Profile>),
+}
+
+/// The life that a device has behind it when it is switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Preset {
+    #[default]
+    Factory,
+    /// Operational in client control mode.
+    Client,
+    /// Operational in admin control mode.
+    Admin,
+}
+
+impl Preset {
+    /// The administrator's password when none was given.
+    pub const PASSWORD: &'static str = "P@ssw0rd1";
+}
+
+/// Why a device cannot be built: always something that the caller gave.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    #[error("the administrator's password: {0}")]
+    Password(#[from] WeakPassword),
+    #[error(
+        "a factory-fresh device has no administrator password; choose the preset `ccm` or `acm`"
+    )]
+    PasswordWithoutPreset,
+    #[error(
+        "the saved state is of version {found}; this program reads version {}",
+        State::VERSION
+    )]
+    StateVersion { found: u32 },
+    #[error(
+        "the saved state belongs to profile {found:?}, not to {wanted:?}; give the same profile, or another state file"
+    )]
+    StateProfile { found: String, wanted: String },
+}
+
+impl DeviceBuilder {
+    /// Everything that looks random in the device follows from this number.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Seed(seed);
+        self
+    }
+
+    #[must_use]
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.preset = preset;
+        self
+    }
+
+    /// The password of `admin` on a device that is provisioned already; without one it is
+    /// [`Preset::PASSWORD`].
+    #[must_use]
+    pub fn admin_password(mut self, password: impl Into<String>) -> Self {
+        self.admin_password = Some(password.into());
+        self
+    }
+
+    /// Goes on from a saved memory; seed and preset are those of that memory.
+    #[must_use]
+    pub fn state(mut self, state: State) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// Which rules are enforced.
+    #[must_use]
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Arms a fault.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.arm(fault);
+        self
+    }
+
+    /// What the real-time clock shows at power-on.
+    #[must_use]
+    pub fn clock(mut self, clock: UnixTime) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    pub fn build(self) -> Result<Device, BuildError> {
+        let profile = match self.profile {
+            ProfileChoice::Named(name) => Arc::new(Profile::builtin(&name)?),
+            ProfileChoice::Given(profile) => profile,
+        };
+        let state = match self.state {
+            None => fresh_state(&profile, self.seed, self.preset, self.admin_password)?,
+            Some(state) if state.version != State::VERSION => {
+                return Err(BuildError::StateVersion {
+                    found: state.version,
+                });
+            }
+            Some(state) if state.profile != profile.name => {
+                return Err(BuildError::StateProfile {
+                    found: state.profile,
+                    wanted: profile.name.clone(),
+                });
+            }
+            Some(state) => state,
+        };
+        Ok(Device {
+            firmware: Firmware::power_on(profile, state, self.rules, self.faults, self.clock),
+            bus: Bus::new(),
+        })
+    }
+}
+
+/// Memory of a device with this life behind it.
+fn fresh_state(
+    profile: &Profile,
+    seed: Seed,
+    preset: Preset,
+    password: Option<String>,
+) -> Result<State, BuildError> {
+    let mut state = State::factory(profile, seed)?;
+    state.mode = match preset {
+        Preset::Factory => Mode::PreProvisioning,
+        Preset::Client => Mode::Client,
+        Preset::Admin => Mode::Admin,
+    };
+    if preset == Preset::Factory {
+        return match password {
+            None => Ok(state),
+            Some(_) => Err(BuildError::PasswordWithoutPreset),
+        };
+    }
+    let password = password.unwrap_or_else(|| Preset::PASSWORD.to_owned());
+    check_password(&password)?;
+    let realm = Identity::new(profile, seed).digest_realm;
+    state.admin_ha1 = Some(digest_a1("admin", &realm, &password));
+    Ok(state)
+}
+
+impl Device {
+    /// A device of a profile that comes with the program.
+    pub fn builder(profile: impl Into<String>) -> DeviceBuilder {
+        Self::choose(ProfileChoice::Named(profile.into()))
+    }
+
+    /// A device of the caller's own profile.
+    pub fn of(profile: Arc<Profile>) -> DeviceBuilder {
+        Self::choose(ProfileChoice::Given(profile))
+    }
+
+    fn choose(profile: ProfileChoice) -> DeviceBuilder {
+        DeviceBuilder {
+            profile,
+            seed: Seed(1),
+            preset: Preset::Factory,
+            admin_password: None,
+            state: None,
+            rules: Rules::default(),
+            faults: Faults::default(),
+            clock: UnixTime(1_767_225_600), // 2026-01-01T00:00:00Z
+        }
+    }
+
+    /// Tells the device what time it is. Time that runs backwards is ignored.
+    pub fn advance(&mut self, now: Instant) {
+        self.firmware.now = self.firmware.now.max(now);
+        self.bus.advance(&mut self.firmware);
+    }
+
+    /// When the device next does something by itself; call [`Device::advance`] then.
+    pub fn next_wake(&self) -> Option<Instant> {
+        self.bus.next_wake(self.firmware.now)
+    }
+
+    /// `open("/dev/mei0")`.
+    pub fn mei_open(&mut self) -> Result<HandleId, Errno> {
+        self.bus.open(&mut self.firmware)
+    }
+
+    /// `ioctl(IOCTL_MEI_CONNECT_CLIENT)`.
+    pub fn mei_connect(&mut self, handle: HandleId, guid: Guid) -> Result<ClientProperties, Errno> {
+        self.bus.connect(&mut self.firmware, handle, guid)
+    }
+
+    /// `write(2)`. [`Errno::Eagain`] means that a blocking writer waits.
+    pub fn mei_write(&mut self, handle: HandleId, message: &[u8]) -> Result<usize, Errno> {
+        self.bus.write(&mut self.firmware, handle, message)
+    }
+
+    /// `read(2)`. [`Errno::Eagain`] means that a blocking reader waits.
+    pub fn mei_read(&mut self, handle: HandleId, capacity: usize) -> Result<Vec<u8>, Errno> {
+        self.bus.read(&mut self.firmware, handle, capacity)
+    }
+
+    /// `poll(2)`.
+    pub fn mei_readiness(&self, handle: HandleId) -> Readiness {
+        self.bus.readiness(&self.firmware, handle)
+    }
+
+    /// What the connect told about the client, while the handle is connected.
+    pub fn mei_properties(&self, handle: HandleId) -> Option<ClientProperties> {
+        self.bus.properties(handle)
+    }
+
+    /// Whether the MEI link works; while it does not, every system call fails with [`Errno::Enodev`].
+    pub fn mei_link_is_up(&self) -> bool {
+        self.bus.is_up()
+    }
+
+    /// Journals an ioctl that the driver itself refuses, and gives the errno back.
+    pub fn mei_refuse_ioctl(&mut self, handle: HandleId, errno: Errno, why: &str) -> Errno {
+        self.bus
+            .refuse_ioctl(&mut self.firmware, handle, errno, why)
+    }
+
+    /// The last `close(2)`. A handle that is not open is ignored.
+    pub fn mei_close(&mut self, handle: HandleId) {
+        self.bus.close(&mut self.firmware, handle);
+    }
+
+    /// Resets the MEI link, as a firmware reset does.
+    pub fn mei_reset(&mut self, cause: &str) {
+        self.bus.reset(&mut self.firmware, cause);
+    }
+
+    /// Arms a fault on the running device.
+    pub fn arm(&mut self, fault: Fault) {
+        self.firmware.faults.arm(fault);
+    }
+
+    pub fn profile(&self) -> &Profile {
+        &self.firmware.profile
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.firmware.identity
+    }
+
+    pub fn local_account(&self) -> &LocalAccount {
+        &self.firmware.local_account
+    }
+
+    /// What everything that looks random in the device follows from.
+    pub fn seed(&self) -> Seed {
+        self.firmware.seed
+    }
+
+    /// What the real-time clock shows.
+    pub fn clock(&self) -> UnixTime {
+        self.firmware.clock()
+    }
+
+    pub fn mode(&self) -> Mode {
+        self.firmware.mode()
+    }
+
+    /// Non-volatile memory, for a host that keeps it.
+    pub fn state(&self) -> &State {
+        &self.firmware.state
+    }
+
+    /// Whether memory changed since this was last asked.
+    pub fn take_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.firmware.dirty)
+    }
+
+    /// The journal as far as it is held.
+    pub fn journal(&self) -> impl Iterator<Item = &Entry> {
+        self.firmware.journal.entries()
+    }
+
+    /// Takes the journal's entries out.
+    pub fn drain_journal(&mut self) -> Vec<Entry> {
+        self.firmware.journal.drain()
+    }
+
+    /// Changes when a handle's readiness changed by something other than its own system calls.
+    pub(crate) fn disturbances(&self) -> u64 {
+        self.bus.disturbances()
+    }
+
+    pub(crate) fn has_journal(&self) -> bool {
+        !self.firmware.journal.is_empty()
+    }
+}
