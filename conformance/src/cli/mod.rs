@@ -1,0 +1,274 @@
+//! The front door: flags and exit codes that users' scripts depend on.
+//!
+//! Exit codes: 0 everything as expected, 1 findings, 2 the set-up or a file is wrong, 3 nothing could be concluded.
+
+mod agent;
+mod check;
+mod doctor;
+mod list;
+mod run;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use amt_sim::diagnostic::Diagnostic;
+use clap::{Args, Parser, Subcommand};
+
+use crate::requirement::Ledger;
+use crate::role::Misbehaviour;
+use crate::role::target::Programs;
+use crate::scenario::Library;
+
+/// The set-up or a file is wrong.
+const WRONG: u8 = 2;
+
+/// Drives AMT agents against a simulated device, and says who is wrong.
+#[derive(Debug, Parser)]
+#[command(name = "conformance", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 everything as expected, 1 findings, 2 the set-up or a file is wrong, 3 nothing could be concluded.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios; writes DIR/report.json and DIR/junit.xml
+    Run(RunArgs),
+    /// List scenarios, or targets, or facts
+    List(ListArgs),
+    /// Check scenario and target files; those that come with the program when none is named
+    Check { files: Vec<PathBuf> },
+    /// Print the ledger: each requirement and the scenarios that prove it
+    Ledger,
+    /// Explain a requirement, by ID or alias, or a scenario
+    Explain { id: String },
+    /// Look whether this machine can run real agents
+    Doctor(DoctorArgs),
+    /// The bundled reference agent, as a program of its own
+    Agent {
+        #[command(subcommand)]
+        command: AgentCommand,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Scenarios to run, such as `discovery.* and not tag:fault` or `requirement:P01`
+    #[arg(long, value_name = "EXPR")]
+    filter: Option<String>,
+    /// The program under test: a target file, or the name of one that comes with this program
+    #[arg(long, value_name = "FILE|NAME")]
+    target: Option<String>,
+    /// Only this device
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
+    /// Where the report goes
+    #[arg(long, value_name = "DIR", default_value = "report")]
+    report: PathBuf,
+    /// Everything that looks random in a device follows from this number
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    #[command(flatten)]
+    programs: ProgramArgs,
+    #[command(flatten)]
+    backend: BackendArgs,
+    /// Runs at a time; as many as there are processors when absent
+    #[arg(long, value_name = "N")]
+    jobs: Option<std::num::NonZeroUsize>,
+    /// Warnings count as findings
+    #[arg(long)]
+    strict: bool,
+    /// Let the bundled roles make this mistake: the suite must notice
+    #[arg(long, value_name = "MISTAKE", value_parser = parse_misbehaviour)]
+    misbehave: Option<Misbehaviour>,
+    /// Switch off a rule of the device: the suite must notice
+    #[arg(long, value_name = "RULE")]
+    without: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct ProgramArgs {
+    /// Where a program is, when it is not on PATH
+    #[arg(long = "program", value_name = "NAME=PATH", value_parser = parse_program)]
+    programs: Vec<(String, PathBuf)>,
+}
+
+impl ProgramArgs {
+    fn programs(&self) -> Programs {
+        let mut programs = Programs::default();
+        for (name, path) in &self.programs {
+            programs.give(name.clone(), path.clone());
+        }
+        programs
+    }
+}
+
+#[derive(Debug, Args)]
+struct BackendArgs {
+    /// How the program gets its /dev/mei0: auto, cuse, fuse or seccomp
+    #[arg(long, value_name = "BACKEND", default_value = "auto")]
+    backend: String,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[arg(long, value_name = "EXPR")]
+    filter: Option<String>,
+    /// Target files that come with this program
+    #[arg(long, conflicts_with = "facts")]
+    targets: bool,
+    /// The vocabulary of scenarios and target files
+    #[arg(long)]
+    facts: bool,
+}
+
+#[derive(Debug, Args)]
+struct DoctorArgs {
+    /// Look at this target's program, too
+    #[arg(long, value_name = "FILE|NAME")]
+    target: Option<String>,
+    #[command(flatten)]
+    programs: ProgramArgs,
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum AgentCommand {
+    /// Find out about the AMT device of this machine
+    Discover(DiscoverArgs),
+}
+
+#[derive(Debug, Args)]
+struct DiscoverArgs {
+    /// Print one JSON object: facts by name
+    #[arg(long)]
+    json: bool,
+    /// The device node
+    #[arg(long, value_name = "PATH", default_value = "/dev/mei0")]
+    node: PathBuf,
+    /// Make this mistake on purpose
+    #[arg(long, value_name = "MISTAKE", value_parser = parse_misbehaviour)]
+    misbehave: Option<Misbehaviour>,
+}
+
+fn parse_program(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
+            Ok((name.to_owned(), PathBuf::from(path)))
+        }
+        _ => Err("write NAME=PATH, such as rpc=/usr/local/bin/rpc".to_owned()),
+    }
+}
+
+fn parse_misbehaviour(text: &str) -> Result<Misbehaviour, String> {
+    Misbehaviour::named(text).ok_or_else(|| {
+        let known = || Misbehaviour::ALL.iter().map(|mistake| mistake.word());
+        match amt_sim::diagnostic::closest(text, known()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known: {}", known().collect::<Vec<_>>().join(", ")),
+        }
+    })
+}
+
+/// Runs the program; the result is its exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            // Help and version are no mistakes.
+            return if error.use_stderr() { WRONG } else { 0 };
+        }
+    };
+    let stdout = io::stdout();
+    let mut console = Console {
+        colour: stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        live: io::stderr().is_terminal(),
+        out: Box::new(stdout.lock()),
+    };
+    match dispatch(&cli.command, &mut console) {
+        Ok(code) => code,
+        // Whoever read the output has seen enough.
+        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(Stop::Output(error)) => {
+            eprintln!("conformance: cannot write: {error}");
+            WRONG
+        }
+        Err(Stop::Wrong(message)) => {
+            eprintln!("{message}");
+            WRONG
+        }
+    }
+}
+
+/// Where output goes.
+struct Console {
+    out: Box<dyn Write>,
+    colour: bool,
+    /// Somebody watches: progress is welcome.
+    live: bool,
+}
+
+/// Why a command ends before its end.
+enum Stop {
+    Output(io::Error),
+    /// The set-up or a file is wrong, and this is what to say about it.
+    Wrong(String),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Stop {
+    fn wrong(error: impl std::fmt::Display) -> Self {
+        Self::Wrong(format!("conformance: {error}"))
+    }
+
+    fn files(errors: &[Diagnostic]) -> Self {
+        Self::Wrong(shown(errors))
+    }
+}
+
+fn shown(errors: &[Diagnostic]) -> String {
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    texts.join("\n\n")
+}
+
+fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
+    match command {
+        Command::Run(args) => run::run(args, console),
+        Command::List(args) => list::list(args, console),
+        Command::Check { files } => check::check(files, console),
+        Command::Ledger => list::ledger(console),
+        Command::Explain { id } => list::explain(id, console),
+        Command::Doctor(args) => doctor::doctor(args, console),
+        Command::Agent {
+            command: AgentCommand::Discover(args),
+        } => agent::discover(args, console),
+    }
+}
+
+/// The ledger and the scenarios that come with the program.
+fn shelf() -> Result<(Ledger, Library), Stop> {
+    let ledger = Ledger::builtin().map_err(|errors| Stop::files(&errors))?;
+    let library = Library::builtin(&ledger).map_err(|errors| Stop::files(&errors))?;
+    Ok((ledger, library))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,223 @@
+//! `conformance run`.
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use amt_sim::Rules;
+use amt_sim::host::backend::{self, Choice as BackendChoice};
+
+use super::{BackendArgs, Console, RunArgs, Stop, shelf};
+use crate::report::{Invocation, Report, Style, Subject as Subjects, Terminal, Timing, rfc3339};
+use crate::role::target::{ExternalAgent, Target, TargetError, program_version};
+use crate::run::{Choice, Engine, Plan, Run, Subject, run_all};
+use crate::scenario::Library;
+
+pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
+    let (ledger, library) = shelf()?;
+    let choice = Choice {
+        filter: args.filter.clone(),
+        profile: args.profile.clone(),
+        seed: args.seed,
+    };
+    let plan = Plan::new(&library, &ledger, &choice).map_err(Stop::wrong)?;
+    let mut rules = Rules::default();
+    for rule in &args.without {
+        rules.knock_out(rule).map_err(Stop::wrong)?;
+    }
+    let (subject, described, serial) = subject(args, &library)?;
+    let engine = Engine {
+        ledger: &ledger,
+        subject,
+        misbehaviour: args.misbehave,
+        rules,
+    };
+    let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let jobs = match serial {
+        true => NonZeroUsize::MIN,
+        false => args.jobs.unwrap_or(processors),
+    };
+    let seed = args.seed.unwrap_or(Plan::SEED);
+    writeln!(
+        console.out,
+        "{}: {} runs, seed {seed}{}\n",
+        described.title,
+        plan.cases.len(),
+        described
+            .backend
+            .as_ref()
+            .map_or(String::new(), |backend| format!("; {backend}"))
+    )?;
+    console.out.flush()?;
+
+    let started = SystemTime::now();
+    let clock = Instant::now();
+    let runs = play(&plan, &engine, jobs, console)?;
+    let invocation = Invocation {
+        filter: args.filter.clone(),
+        profile: args.profile.clone(),
+        target: args.target.clone(),
+        seed,
+        misbehave: args.misbehave.map(|mistake| mistake.to_string()),
+        without: args.without.clone(),
+    };
+    let timing = Timing {
+        started: rfc3339(
+            started
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+        ),
+        duration_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    let report = Report::new(described, invocation, timing, runs, &ledger, args.strict);
+    report.write(&args.report).map_err(|error| {
+        Stop::wrong(format!(
+            "cannot write to {}: {error}",
+            args.report.display()
+        ))
+    })?;
+    let folder = args.report.display().to_string();
+    write!(
+        console.out,
+        "{}",
+        terminal(console).summary(&report, &folder)
+    )?;
+    console.out.flush()?;
+    Ok(report.exit_code)
+}
+
+fn terminal(console: &Console) -> Terminal {
+    Terminal {
+        style: Style {
+            colour: console.colour,
+        },
+    }
+}
+
+/// Runs everything; prints each scenario as soon as all before it are printed.
+fn play(
+    plan: &Plan<'_>,
+    engine: &Engine<'_>,
+    jobs: NonZeroUsize,
+    console: &mut Console,
+) -> Result<Vec<Run>, Stop> {
+    let drawing = terminal(console);
+    let total = plan.cases.len();
+    let live = console.live;
+    let mut runs: Vec<Run> = Vec::with_capacity(total);
+    // The scenario whose runs are not all there yet begins here.
+    let mut shown = 0;
+    let mut output = Ok(());
+    let progress = |finished: usize| {
+        if live {
+            eprint!("\r[{finished}/{total}]\u{1b}[K");
+        }
+    };
+    run_all(
+        &plan.cases,
+        jobs,
+        |case| engine.run(case),
+        progress,
+        |run| {
+            runs.push(run);
+            let next = plan.cases.get(runs.len());
+            let current = plan.cases.get(runs.len() - 1);
+            let ends = match (current, next) {
+                (Some(current), Some(next)) => current.scenario.id != next.scenario.id,
+                _ => true,
+            };
+            if ends && output.is_ok() {
+                if live {
+                    eprint!("\r\u{1b}[K");
+                }
+                output = write!(console.out, "{}", drawing.scenario(&runs[shown..]))
+                    .and_then(|()| console.out.flush());
+                shown = runs.len();
+            }
+        },
+    );
+    output?;
+    Ok(runs)
+}
+
+/// Who is tried, how the report calls it, and whether only one may run at a time.
+fn subject(args: &RunArgs, library: &Library) -> Result<(Subject, Subjects, bool), Stop> {
+    let Some(name) = &args.target else {
+        let described = Subjects {
+            kind: "reference",
+            name: "reference".to_owned(),
+            title: "bundled reference agent".to_owned(),
+            program: None,
+            program_version: None,
+            backend: None,
+        };
+        return Ok((Subject::Reference, described, false));
+    };
+    let target = Target::find(name).map_err(target_wrong)?;
+    check_known_failing(&target, library)?;
+    let programs = args.programs.programs();
+    if let Some(stranger) = programs.strangers(&target).next() {
+        return Err(Stop::wrong(format!(
+            "--program {stranger}=...: the target {} runs `{}`",
+            target.name, target.program_name
+        )));
+    }
+    let program = programs.locate(&target).map_err(target_wrong)?;
+    let choice = choose_backend(&args.backend)?;
+    let described = Subjects {
+        kind: "agent",
+        name: target.name.clone(),
+        title: target.title.clone(),
+        program: Some(program.display().to_string()),
+        program_version: program_version(&target, &program).ok(),
+        backend: Some(format!("{}, because {}", choice.backend, choice.why)),
+    };
+    let serial = target.serial;
+    let agent = ExternalAgent::new(target, program, choice.backend);
+    Ok((Subject::Agent(Box::new(agent)), described, serial))
+}
+
+fn target_wrong(error: TargetError) -> Stop {
+    match error {
+        // These carry their own place.
+        TargetError::File(errors) => Stop::files(&errors),
+        other => Stop::wrong(other),
+    }
+}
+
+pub(super) fn choose_backend(args: &BackendArgs) -> Result<BackendChoice, Stop> {
+    let wanted = match args.backend.as_str() {
+        "auto" => None,
+        name => Some(name.parse().map_err(Stop::wrong)?),
+    };
+    backend::choose(wanted).map_err(Stop::wrong)
+}
+
+/// An entry that matches nothing has outlived its scenario.
+fn check_known_failing(target: &Target, library: &Library) -> Result<(), Stop> {
+    let profiles: Vec<amt_sim::Profile> = fixtures::PROFILES
+        .iter()
+        .filter_map(|file| amt_sim::Profile::parse(file.path, file.text).ok())
+        .collect();
+    let mut wrong = Vec::new();
+    for entry in &target.known_failing {
+        let matches = library.scenarios.iter().any(|scenario| {
+            profiles.iter().any(|profile| {
+                scenario.device.profiles.takes(profile) && entry.takes(&scenario.id, &profile.name)
+            })
+        });
+        if !matches {
+            let mut place = entry.place.clone();
+            place.message = format!(
+                "no run is called `{}@{}`: this known failure is out of date",
+                entry.scenario, entry.profile
+            );
+            wrong.push(place);
+        }
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Stop::files(&wrong))
+    }
+}

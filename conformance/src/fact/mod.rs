@@ -1,0 +1,271 @@
+//! The vocabulary of discovery: what an agent can find out about a device, in one normal form.
+//!
+//! Programs print the same things in different words: `not activated`, `pre-provisioning state`, `0`. A target file
+//! translates them into these facts; scenarios, verdicts and reports know nothing else. A fact also knows what the
+//! device at hand would make a good agent say, so that a scenario need not write values down.
+
+mod kind;
+mod truth;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+pub use kind::{Kind, project};
+pub(crate) use truth::sku_words;
+pub use truth::{Expected, Truth, major_version, usable_uuid};
+
+use crate::words::words;
+
+/// A value in the normal form of its fact.
+pub type Value = serde_json::Value;
+
+/// What one agent found out.
+pub type Facts = BTreeMap<Fact, Value>;
+
+words! {
+    /// What an agent may be able to do. A target file says which of these its program `has`, a scenario says
+    /// which it `needs`.
+    Feature {
+        /// Says whether there is AMT on this machine.
+        Presence = "presence",
+        /// Reads version, build and SKU.
+        Version = "version",
+        /// Reads the device's UUID.
+        Uuid = "uuid",
+        /// Reads control mode and provisioning state.
+        Mode = "mode",
+        /// Reads the DNS suffix.
+        Dns = "dns",
+        /// Reads the settings of the wired and wireless interface.
+        Lan = "lan",
+        /// Reads the remote access status.
+        Ras = "ras",
+        /// Lists the trusted root certificate hashes.
+        Hashes = "hashes",
+        /// Reads the log of remote connections.
+        CiraLog = "cira-log",
+        /// Says whether local ports demand TLS.
+        LocalTls = "local-tls",
+        /// Says whether AMT is switched on.
+        OperationalState = "operational-state",
+        /// Recommends a way to set the device up.
+        Recommend = "recommend",
+    }
+}
+
+/// One thing that can be known about a device.
+#[derive(Clone, Copy)]
+pub struct Fact(&'static Spec);
+
+struct Spec {
+    /// Position in [`Fact::ALL`], which is also the order of reports.
+    index: usize,
+    name: &'static str,
+    feature: Feature,
+    kind: Kind,
+    doc: &'static str,
+    expected: fn(&Truth) -> Expected,
+}
+
+macro_rules! facts {
+    ($($(#[doc = $doc:literal])+ $constant:ident = $name:literal, $feature:ident, $kind:expr, $expected:expr;)*) => {
+        #[expect(
+            non_camel_case_types,
+            clippy::upper_case_acronyms,
+            reason = "only counts; the constants carry the names"
+        )]
+        #[derive(Clone, Copy)]
+        enum Index { $($constant),* }
+
+        impl Fact {
+            $($(#[doc = $doc])+ pub const $constant: Self = Self(&Spec {
+                index: Index::$constant as usize,
+                name: $name,
+                feature: Feature::$feature,
+                kind: $kind,
+                doc: concat!($($doc),+),
+                expected: $expected,
+            });)*
+
+            /// The whole vocabulary.
+            pub const ALL: &'static [Self] = &[$(Self::$constant),*];
+        }
+    };
+}
+
+facts! {
+    /// There is an AMT host interface (AMTHI) on this machine.
+    PRESENT = "amt.present", Presence, Kind::Flag, truth::present;
+    /// Firmware version, `major.minor.hotfix`.
+    VERSION = "version", Version, Kind::Text, truth::version;
+    /// Firmware build number.
+    BUILD = "build", Version, Kind::Text, truth::build;
+    /// SKU bits of GetCodeVersions.
+    SKU = "sku", Version, Kind::Number, truth::sku;
+    /// What the SKU bits mean to an agent.
+    FEATURES = "features", Version, Kind::Words(kind::FEATURES), truth::features;
+    /// UUID of the machine, printed in SMBIOS order.
+    UUID = "uuid", Uuid, Kind::Uuid, truth::uuid;
+    /// Whether that UUID can tell this machine from others: not one of the values of an unprogrammed board.
+    UUID_USABLE = "uuid.usable", Uuid, Kind::Flag, truth::uuid_usable;
+    /// Control mode: who is in charge of the device.
+    CONTROL_MODE = "control-mode", Mode, Kind::Word(&["none", "ccm", "acm"]), truth::control_mode;
+    /// Provisioning state.
+    PROVISIONING_STATE = "provisioning-state", Mode, Kind::Word(&["pre", "in", "post"]), truth::provisioning_state;
+    /// PKI DNS suffix as the firmware tells it.
+    DNS_SUFFIX = "dns-suffix", Dns, Kind::Text, truth::dns_suffix;
+    /// A wired interface is fitted.
+    WIRED_PRESENT = "wired.present", Lan, Kind::Flag, |truth| truth.wired().present();
+    /// MAC address of the wired interface.
+    WIRED_MAC = "wired.mac", Lan, Kind::Mac, |truth| truth.wired().mac();
+    /// IPv4 address of the wired interface.
+    WIRED_ADDRESS = "wired.address", Lan, Kind::Address, |truth| truth.wired().address();
+    /// Link of the wired interface.
+    WIRED_LINK = "wired.link", Lan, Kind::Word(&["up", "down"]), |truth| truth.wired().link();
+    /// The wired interface takes its address from DHCP.
+    WIRED_DHCP = "wired.dhcp", Lan, Kind::Flag, |truth| truth.wired().dhcp();
+    /// The firmware may use the wired interface.
+    WIRED_ENABLED = "wired.enabled", Lan, Kind::Flag, |truth| truth.wired().enabled();
+    /// A wireless interface is fitted.
+    WIRELESS_PRESENT = "wireless.present", Lan, Kind::Flag, |truth| truth.wireless().present();
+    /// MAC address of the wireless interface.
+    WIRELESS_MAC = "wireless.mac", Lan, Kind::Mac, |truth| truth.wireless().mac();
+    /// IPv4 address of the wireless interface.
+    WIRELESS_ADDRESS = "wireless.address", Lan, Kind::Address, |truth| truth.wireless().address();
+    /// Link of the wireless interface.
+    WIRELESS_LINK = "wireless.link", Lan, Kind::Word(&["up", "down"]), |truth| truth.wireless().link();
+    /// The wireless interface takes its address from DHCP.
+    WIRELESS_DHCP = "wireless.dhcp", Lan, Kind::Flag, |truth| truth.wireless().dhcp();
+    /// The firmware may use the wireless interface.
+    WIRELESS_ENABLED = "wireless.enabled", Lan, Kind::Flag, |truth| truth.wireless().enabled();
+    /// Where the firmware thinks it is.
+    RAS_NETWORK = "ras.network", Ras, Kind::Word(&["direct", "vpn", "outside", "unknown"]), truth::ras_network;
+    /// Tunnel to a remote access server.
+    RAS_CONNECTION = "ras.connection", Ras, Kind::Word(&["not-connected", "connecting", "connected"]), truth::ras_connection;
+    /// What opened the tunnel, or would.
+    RAS_TRIGGER = "ras.trigger", Ras, Kind::Word(&["user", "alert", "provisioning", "periodic"]), truth::ras_trigger;
+    /// Every trusted root certificate hash: `name`, `hash`, `algorithm`, `active`, `default`.
+    HASHES = "hashes", Hashes, Kind::Hashes, truth::hashes;
+    /// How many there are.
+    HASHES_COUNT = "hashes.count", Hashes, Kind::Number, truth::hashes_count;
+    /// The firmware keeps a log of remote connections.
+    CIRA_LOG_SUPPORTED = "cira-log.supported", CiraLog, Kind::Flag, truth::cira_log_supported;
+    /// Whether the log says that a tunnel is open.
+    CIRA_LOG_TUNNEL = "cira-log.tunnel", CiraLog, Kind::Word(&["open", "closed"]), truth::cira_log_tunnel;
+    /// Local ports speak TLS only.
+    LOCAL_TLS_ENFORCED = "local-tls.enforced", LocalTls, Kind::Flag, truth::local_tls_enforced;
+    /// AMT is switched on.
+    OPERATIONAL_STATE = "operational-state", OperationalState, Kind::Word(&["enabled", "disabled"]), truth::operational_state;
+    /// The method of set-up that the console recommends.
+    RECOMMENDATION = "console.recommendation", Recommend, Kind::Word(&["secure-host-based", "legacy-out-of-band"]), truth::recommendation;
+}
+
+impl Fact {
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|fact| fact.name() == name)
+    }
+
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|fact| fact.name())
+    }
+
+    pub const fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// The feature of an agent that finds it out.
+    pub const fn feature(self) -> Feature {
+        self.0.feature
+    }
+
+    pub const fn kind(self) -> Kind {
+        self.0.kind
+    }
+
+    /// One sentence.
+    pub fn doc(self) -> &'static str {
+        self.0.doc.trim()
+    }
+
+    /// What a good agent says of this device.
+    pub fn expected(self, truth: &Truth) -> Expected {
+        (self.0.expected)(truth)
+    }
+
+    /// Brings a value into the normal form; says why it is none of this fact's.
+    pub fn normalise(self, value: Value) -> Result<Value, String> {
+        self.kind()
+            .normalise(value)
+            .map_err(|why| format!("`{}`: {why}", self.name()))
+    }
+}
+
+impl PartialEq for Fact {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.index == other.0.index
+    }
+}
+
+impl Eq for Fact {}
+
+impl PartialOrd for Fact {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Fact {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.index.cmp(&other.0.index)
+    }
+}
+
+impl fmt::Debug for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fact({})", self.name())
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl serde::Serialize for Fact {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// A value as people read it: texts without quotes.
+pub fn show(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() => "(empty)".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for fact in Fact::ALL {
+            assert_eq!(Fact::named(fact.name()), Some(*fact));
+            assert!(fact.doc().ends_with('.'), "{fact}");
+        }
+    }
+
+    #[test]
+    fn every_feature_has_a_fact() {
+        for feature in Feature::ALL {
+            assert!(
+                Fact::ALL.iter().any(|fact| fact.feature() == *feature),
+                "{feature}"
+            );
+        }
+    }
+}

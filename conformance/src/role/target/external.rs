@@ -1,0 +1,256 @@
+//! A real agent: runs what the target file says, under a virtual `/dev/mei0`, and reads what it prints.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use amt_sim::host::SharedDevice;
+use amt_sim::host::backend::{Backend, Options};
+use serde_json::Value;
+
+use super::extract::{Output, extract, find_json};
+use super::process::{Ended, Finished, Front, Invocation, run};
+use super::{CommandLine, Stream, Target};
+use crate::fact::{Fact, Facts, Truth};
+use crate::role::{ActionReport, Ending, Process, Wanted};
+use crate::scenario::placeholder::Values;
+use crate::scenario::{Action, Outcome, Template};
+
+/// A program under test.
+#[derive(Debug, Clone)]
+pub struct ExternalAgent {
+    target: Target,
+    program: PathBuf,
+    backend: Backend,
+}
+
+/// Bytes of a program's output that a report shows.
+const SHOWN: usize = 4096;
+
+impl ExternalAgent {
+    pub fn new(target: Target, program: PathBuf, backend: Backend) -> Self {
+        Self {
+            target,
+            program,
+            backend,
+        }
+    }
+
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Runs every command that reports something wanted.
+    pub fn discover(&self, device: &SharedDevice, seed: u64, wanted: &Wanted) -> ActionReport {
+        let mut report = ActionReport::done(Facts::new());
+        let scratch = match Scratch::new() {
+            Ok(scratch) => scratch,
+            Err(error) => {
+                return ActionReport::configuration(format!("no scratch folder: {error}"));
+            }
+        };
+        let truth = device.with(None, |device| Truth::of(device));
+        let scratch_text = scratch.path.to_string_lossy();
+        let conformance = std::env::current_exe().unwrap_or_default();
+        let conformance = conformance.to_string_lossy();
+        let values = Values {
+            truth: &truth,
+            seed,
+            scratch: &scratch_text,
+            conformance: &conformance,
+        };
+        for command in &self.target.commands {
+            let reports: BTreeSet<_> = command.facts.keys().map(|fact| fact.feature()).collect();
+            if command.action != Action::AgentDiscover || reports.is_disjoint(wanted) {
+                continue;
+            }
+            let invocation = self.invocation(command, values);
+            let front = Front {
+                device,
+                backend: self.backend,
+                options: Options {
+                    as_root: self.target.as_root,
+                    look: self.target.look,
+                },
+            };
+            let finished = match run(&invocation, Some(front)) {
+                Ok(finished) => finished,
+                Err(error) => {
+                    let why = format!("cannot run {}: {error}", invocation.program.display());
+                    return ActionReport::configuration(why);
+                }
+            };
+            let written = command.file.as_ref().map(|file| {
+                let text = fs::read(file.fill(values)).unwrap_or_default();
+                String::from_utf8_lossy(&text).into_owned()
+            });
+            self.judge(command, &finished, written, &mut report);
+            report.processes.push(process(&invocation, finished));
+            if report.ending != Ending::Outcome(Outcome::Done)
+                && report.ending != Ending::Outcome(Outcome::Failed)
+            {
+                break; // It will not get better.
+            }
+        }
+        let mapped = self.target.mapped();
+        report.unmapped = Fact::ALL
+            .iter()
+            .copied()
+            .filter(|fact| wanted.contains(&fact.feature()) && !mapped.contains(fact))
+            .collect();
+        report
+    }
+
+    fn invocation(&self, command: &CommandLine, values: Values<'_>) -> Invocation {
+        let environment = self.target.environment.iter();
+        Invocation {
+            program: self.program.clone(),
+            args: command.args.iter().map(|arg| arg.fill(values)).collect(),
+            environment: environment
+                .map(|(key, value)| (key.clone(), value.fill(values)))
+                .collect(),
+            working_directory: self.target.working_directory.fill(values).into(),
+            time_limit: self.target.time_limit,
+        }
+    }
+
+    fn judge(
+        &self,
+        command: &CommandLine,
+        finished: &Finished,
+        written: Option<String>,
+        report: &mut ActionReport,
+    ) {
+        let exit = &self.target.exit;
+        let ending = match finished.ended {
+            Ended::TimeLimit(_) => Ending::Outcome(Outcome::Hung),
+            Ended::Exit(code) if exit.done.contains(&code) => Ending::Outcome(Outcome::Done),
+            Ended::Exit(code) if exit.not_implemented.contains(&code) => Ending::NotImplemented,
+            Ended::Exit(code) if exit.configuration.contains(&code) => {
+                let said = last_line(&finished.stderr)
+                    .or_else(|| last_line(&finished.stdout))
+                    .unwrap_or("it says nothing more");
+                Ending::Configuration(format!("exit {code}: {said}"))
+            }
+            Ended::Exit(_) | Ended::Signal(_) => Ending::Outcome(Outcome::Failed),
+        };
+        if ending != Ending::Outcome(Outcome::Done) {
+            report.ending = ending;
+            let said = last_line(&finished.stderr).or_else(|| last_line(&finished.stdout));
+            report.remarks.push(match said {
+                Some(line) => format!("{}: {line}", finished.ended),
+                None => finished.ended.to_string(),
+            });
+        }
+        let text = match (written, command.stream) {
+            (Some(written), _) => written,
+            (None, Stream::Stdout) => finished.stdout.clone(),
+            (None, Stream::Stderr) => finished.stderr.clone(),
+            (None, Stream::Both) => format!("{}\n{}", finished.stdout, finished.stderr),
+        };
+        // A program that failed may have said something true before.
+        let mut found = extract(command.output, &command.facts, &text);
+        report.facts.extend(found.facts);
+        report.remarks.append(&mut found.remarks);
+        report.untranslated.extend(found.untranslated);
+    }
+}
+
+/// The version that a program tells of itself.
+pub fn program_version(target: &Target, program: &Path) -> Result<String, String> {
+    let Some(version) = &target.version else {
+        return Err("its target file does not say how to ask".to_owned());
+    };
+    let scratch = Scratch::new().map_err(|error| error.to_string())?;
+    let args = version.args.iter().map(Template::text).collect();
+    let invocation = Invocation {
+        program: program.to_owned(),
+        args,
+        environment: Vec::new(),
+        working_directory: scratch.path.clone(),
+        time_limit: Duration::from_secs(10),
+    };
+    let finished = run(&invocation, None).map_err(|error| error.to_string())?;
+    let text = format!("{}\n{}", finished.stdout, finished.stderr);
+    let document = match version.output {
+        Output::Text => Value::Null,
+        Output::Json | Output::Facts => find_json(&finished.stdout).unwrap_or_default(),
+    };
+    match version.source.read(&text, &document) {
+        Ok(Some(Value::String(text))) => Ok(text),
+        Ok(Some(other)) => Ok(other.to_string()),
+        Ok(None) => Err(format!("{}; no version in its output", finished.ended)),
+        Err(why) => Err(why),
+    }
+}
+
+fn process(invocation: &Invocation, finished: Finished) -> Process {
+    let mut command = vec![invocation.program.display().to_string()];
+    command.extend(invocation.args.iter().cloned());
+    Process {
+        command,
+        ended: finished.ended.to_string(),
+        duration_ms: u64::try_from(finished.duration.as_millis()).unwrap_or(u64::MAX),
+        stdout: tail(&finished.stdout),
+        stderr: tail(&finished.stderr),
+        left_behind: finished.left_behind,
+    }
+}
+
+fn tail(text: &str) -> String {
+    let mut start = text.len().saturating_sub(SHOWN);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    text[start..].to_owned()
+}
+
+fn last_line(text: &str) -> Option<&str> {
+    text.lines().map(str::trim).rfind(|line| !line.is_empty())
+}
+
+/// A folder of one run's own, gone afterwards.
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn new() -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!(
+            "amt-conformance-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path)?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_of_a_text_starts_at_a_character() {
+        let text = "é".repeat(SHOWN);
+        assert!(tail(&text).chars().all(|letter| letter == 'é'));
+        assert_eq!(tail("short"), "short");
+    }
+
+    #[test]
+    fn the_last_line_is_the_last_that_says_something() {
+        assert_eq!(last_line("a\n b \n\n"), Some("b"));
+        assert_eq!(last_line("\n"), None);
+    }
+}

@@ -1,0 +1,347 @@
+//! Running a program that may do anything: hang, flood, die, leave children behind, print garbage.
+//!
+//! Whatever it does, [`run`] comes back soon after the time limit, with the part of the output that was kept.
+//! Descendants are known by an environment variable that they inherit, so that those which left the process group
+//! are found as well.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use amt_sim::host::backend::{self, Backend, Options};
+use amt_sim::host::process::{kill_group, kill_process};
+use amt_sim::host::{Running, SharedDevice};
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub(super) struct Invocation {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) working_directory: PathBuf,
+    pub(super) time_limit: Duration,
+}
+
+/// Where the program finds its `/dev/mei0`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Front<'a> {
+    pub(super) device: &'a SharedDevice,
+    pub(super) backend: Backend,
+    pub(super) options: Options,
+}
+
+/// How it went.
+#[derive(Debug, Clone)]
+pub(super) struct Finished {
+    pub(super) ended: Ended,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+    pub(super) duration: Duration,
+    /// Command lines of processes that it left behind. They are gone now.
+    pub(super) left_behind: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Exit(i32),
+    Signal(i32),
+    TimeLimit(Duration),
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exit(code) => write!(f, "exit {code}"),
+            Self::Signal(number) => write!(f, "ended by signal {number}"),
+            Self::TimeLimit(limit) => write!(f, "still running after {}s", limit.as_secs()),
+        }
+    }
+}
+
+/// Bytes of each stream that are kept; the rest is read and dropped, so that the program never waits for us.
+const KEPT: usize = 1 << 20;
+
+/// How long a stream may stay open after the program is gone.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The variable by which descendants are known.
+const MARK: &str = "AMT_CONFORMANCE_RUN";
+
+/// Runs the program to its end, or to the end of its time.
+pub(super) fn run(invocation: &Invocation, front: Option<Front<'_>>) -> io::Result<Finished> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mark = format!(
+        "{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    );
+    let mut command = Command::new(&invocation.program);
+    command
+        .args(&invocation.args)
+        .envs(
+            invocation
+                .environment
+                .iter()
+                .map(|(key, value)| (key, value)),
+        )
+        .env(MARK, &mark)
+        .current_dir(&invocation.working_directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let started = Instant::now();
+    let mut program = match front {
+        None => Program::Plain(command.spawn()?),
+        Some(front) => Program::Fronted(backend::run(
+            front.device,
+            command,
+            front.backend,
+            &front.options,
+        )?),
+    };
+    let (sender, closed) = mpsc::channel();
+    let stdout = capture(program.child().stdout.take(), &sender);
+    let stderr = capture(program.child().stderr.take(), &sender);
+    drop(sender);
+
+    let status = wait(program.child(), invocation.time_limit)?;
+    let ended = match status {
+        Some(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => Ended::Exit(code),
+            (None, signal) => Ended::Signal(signal.unwrap_or_default()),
+        },
+        None => {
+            kill_group(program.child().id());
+            // It may have left its own group.
+            let _ = program.child().kill();
+            let _ = program.child().wait();
+            Ended::TimeLimit(invocation.time_limit)
+        }
+    };
+    let duration = started.elapsed();
+    let left_behind = end_descendants(&mark);
+    // Both streams close when nobody holds them any more.
+    let deadline = Instant::now() + GRACE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match closed.recv_timeout(left) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => break,
+        }
+    }
+    if let Program::Fronted(running) = program {
+        // Whatever went wrong in serving it shows in the journal; the program's own end is known already.
+        let _ = running.stop();
+    }
+    Ok(Finished {
+        ended,
+        stdout: stdout.text(),
+        stderr: stderr.text(),
+        duration,
+        left_behind,
+    })
+}
+
+enum Program {
+    Plain(Child),
+    Fronted(Running),
+}
+
+impl Program {
+    fn child(&mut self) -> &mut Child {
+        match self {
+            Self::Plain(child) => child,
+            Self::Fronted(running) => running.child(),
+        }
+    }
+}
+
+/// The status, or `None` when time is up.
+fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + limit;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(None);
+        }
+        std::thread::sleep(pause.min(left));
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// One stream, as far as it was read.
+#[derive(Debug, Clone, Default)]
+struct Captured {
+    inner: Arc<Mutex<(Vec<u8>, u64)>>,
+}
+
+impl Captured {
+    fn text(&self) -> String {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::from_utf8_lossy(&inner.0).into_owned();
+        if inner.1 > 0 {
+            text += &format!("\n[{} more bytes were not kept]", inner.1);
+        }
+        text
+    }
+}
+
+/// Reads a stream on a thread of its own. The thread ends when the stream does, even if nobody waits any more.
+fn capture(stream: Option<impl Read + Send + 'static>, closed: &mpsc::Sender<()>) -> Captured {
+    let captured = Captured::default();
+    let Some(mut stream) = stream else {
+        return captured;
+    };
+    let (kept, closed) = (captured.clone(), closed.clone());
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let count = match stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => break,
+            };
+            let mut inner = kept.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = KEPT.saturating_sub(inner.0.len()).min(count);
+            inner.0.extend_from_slice(&buffer[..room]);
+            inner.1 += (count - room) as u64;
+        }
+        let _ = closed.send(());
+    });
+    captured
+}
+
+/// Kills every process that carries the mark, and says what they were. Looks again for those that were born in
+/// between.
+fn end_descendants(mark: &str) -> Vec<String> {
+    let wanted = format!("{MARK}={mark}").into_bytes();
+    let mut ended = Vec::new();
+    for _ in 0..10 {
+        let found = marked_processes(&wanted);
+        if found.is_empty() {
+            break;
+        }
+        for (process, name) in found {
+            kill_process(process);
+            if !ended.contains(&name) {
+                ended.push(name);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    ended
+}
+
+fn marked_processes(wanted: &[u8]) -> Vec<(u32, String)> {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let number = |name: OsString| name.to_str()?.parse::<u32>().ok();
+    processes
+        .filter_map(|entry| number(entry.ok()?.file_name()))
+        .filter(|process| {
+            // A zombie has no environment any more.
+            fs::read(format!("/proc/{process}/environ")).is_ok_and(|environment| {
+                environment
+                    .split(|byte| *byte == 0)
+                    .any(|variable| variable == wanted)
+            })
+        })
+        .map(|process| {
+            let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            let name = String::from_utf8_lossy(&line).replace('\0', " ");
+            (process, name.trim_end().to_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> Finished {
+        let invocation = Invocation {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            environment: vec![("GREETING".into(), "hello".into())],
+            working_directory: "/".into(),
+            time_limit: limit,
+        };
+        run(&invocation, None).unwrap()
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(300);
+
+    #[test]
+    fn output_and_exit_code_are_passed_on() {
+        let finished = shell("echo $GREETING; echo oh >&2; exit 3", LONG);
+        assert_eq!(finished.ended, Ended::Exit(3));
+        assert_eq!(
+            (finished.stdout.as_str(), finished.stderr.as_str()),
+            ("hello\n", "oh\n")
+        );
+        assert!(finished.left_behind.is_empty());
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended_with_its_children() {
+        let finished = shell("sleep 1000 & sleep 1000", SHORT);
+        assert_eq!(finished.ended, Ended::TimeLimit(SHORT));
+        assert!(finished.duration < LONG);
+    }
+
+    #[test]
+    fn a_program_that_takes_no_term_is_ended_too() {
+        let finished = shell("trap '' TERM INT HUP; while :; do sleep 1; done", SHORT);
+        assert_eq!(finished.ended, Ended::TimeLimit(SHORT));
+    }
+
+    #[test]
+    fn a_flood_is_cut_and_counted() {
+        let finished = shell(
+            "yes 0123456789012345678901234567890123456789 | head -c 3000000",
+            LONG,
+        );
+        assert_eq!(finished.ended, Ended::Exit(0));
+        assert!(finished.stdout.len() < KEPT + 100);
+        assert!(finished.stdout.ends_with("more bytes were not kept]"));
+    }
+
+    #[test]
+    fn a_daemon_that_holds_the_streams_is_found() {
+        let finished = shell("setsid sleep 1234 & echo started", LONG);
+        assert_eq!(finished.ended, Ended::Exit(0));
+        assert_eq!(finished.stdout, "started\n");
+        // Sooner or later it is no longer setsid(1) but the program that it runs.
+        let [daemon] = finished.left_behind.as_slice() else {
+            panic!("{:?}", finished.left_behind)
+        };
+        assert!(daemon.ends_with("sleep 1234"), "{daemon}");
+    }
+
+    #[test]
+    fn garbage_is_kept_as_far_as_it_is_text() {
+        let finished = shell("printf 'a\\377b\\000c'", LONG);
+        assert_eq!(finished.stdout, "a\u{fffd}b\0c");
+    }
+
+    #[test]
+    fn a_signal_is_named() {
+        let finished = shell("kill -SEGV $$", LONG);
+        assert_eq!(finished.ended, Ended::Signal(11));
+    }
+}

@@ -1,0 +1,282 @@
+//! Expectations against what happened.
+
+use amt_sim::{Device, Entry};
+
+use super::blame::{Cause, of_fact};
+use super::verdict::{Blame, Check, CheckVerdict, JournalLine, Place};
+use crate::fact::{Expected, Fact, Truth, Value, project, show};
+use crate::requirement::{Level, Party};
+use crate::role::{ActionReport, Ending};
+use crate::scenario::placeholder::Values;
+use crate::scenario::{Expectation, FactTest, JournalQuery, Literal, Outcome};
+
+/// What an expectation is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scene<'a> {
+    /// The last action's.
+    pub(super) report: &'a ActionReport,
+    pub(super) took: std::time::Duration,
+    /// The device after it.
+    pub(super) truth: &'a Truth,
+    pub(super) seed: u64,
+    /// The whole journal.
+    pub(super) journal: &'a [Entry],
+    /// Where in it the last action began.
+    pub(super) action_start: usize,
+}
+
+/// One expectation of the scenario.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) requirement: &'a str,
+    /// Who is bound by the requirement.
+    pub(super) party: Party,
+    pub(super) severity: Level,
+    pub(super) line: usize,
+}
+
+/// Judges one expectation; one that names several facts gives a check for each.
+pub(super) fn judge(expectation: &Expectation, asked: Asked<'_>, scene: Scene<'_>) -> Vec<Check> {
+    match expectation {
+        Expectation::Fact { fact, test } => {
+            vec![judge_fact(*fact, &wanted(*fact, test, scene), asked, scene)]
+        }
+        Expectation::MatchesDevice(facts) => facts
+            .iter()
+            .map(|fact| judge_fact(*fact, &fact.expected(scene.truth), asked, scene))
+            .collect(),
+        Expectation::Outcome(allowed) => vec![judge_outcome(allowed, asked, scene)],
+        Expectation::TookAtMost(limit) => {
+            let mut check = asked.check("time taken");
+            check.expected = Some(format!("at most {limit:?}"));
+            check.actual = Some(format!("{:?}", scene.took));
+            if scene.took > *limit {
+                check.fail(Cause::of(asked.party), scene);
+            }
+            vec![check]
+        }
+        Expectation::Journal(query) => vec![judge_journal(query, asked, scene)],
+    }
+}
+
+impl Asked<'_> {
+    pub(super) fn check(&self, about: impl Into<String>) -> Check {
+        Check {
+            requirement: self.requirement.to_owned(),
+            severity: self.severity,
+            verdict: CheckVerdict::Pass,
+            about: about.into(),
+            expected: None,
+            actual: None,
+            blame: None,
+            note: None,
+            place: Place {
+                line: self.line,
+                journal: None,
+                around: Vec::new(),
+            },
+        }
+    }
+}
+
+impl Check {
+    pub(super) fn fail(&mut self, cause: Cause, scene: Scene<'_>) {
+        /// Neighbours on each side that a report shows.
+        const AROUND: u64 = 2;
+        self.verdict = CheckVerdict::Fail;
+        self.blame = Some(cause.blame);
+        self.note = cause.note;
+        self.place.journal = cause.journal;
+        if let Some(seq) = cause.journal {
+            let near = seq.saturating_sub(AROUND)..=seq.saturating_add(AROUND);
+            self.place.around = scene
+                .journal
+                .iter()
+                .filter(|entry| near.contains(&entry.seq))
+                .map(|entry| JournalLine(entry.clone()))
+                .collect();
+        }
+    }
+}
+
+fn wanted(fact: Fact, test: &FactTest, scene: Scene<'_>) -> Expected {
+    let values = Values {
+        truth: scene.truth,
+        seed: scene.seed,
+        scratch: "",
+        conformance: "",
+    };
+    match test {
+        FactTest::Absent => Expected { any_of: vec![None] },
+        FactTest::OneOf {
+            values: literals,
+            or_absent,
+        } => {
+            let mut any_of: Vec<Option<Value>> = literals
+                .iter()
+                .map(|literal| match literal {
+                    Literal::Value(value) => Some(value.clone()),
+                    Literal::Template(template) => {
+                        let text = Value::String(template.fill(values));
+                        // A text that is none of the fact's values can never be equal, and is shown as it is.
+                        Some(fact.normalise(text.clone()).unwrap_or(text))
+                    }
+                })
+                .collect();
+            if *or_absent {
+                any_of.push(None);
+            }
+            Expected { any_of }
+        }
+    }
+}
+
+fn judge_fact(fact: Fact, expected: &Expected, asked: Asked<'_>, scene: Scene<'_>) -> Check {
+    let mut check = asked.check(fact.name());
+    if scene.report.unmapped.contains(&fact) {
+        check.verdict = CheckVerdict::NotApplicable;
+        check.note = Some("the target file reads no such fact".to_owned());
+        return check;
+    }
+    let actual = scene.report.facts.get(&fact);
+    let allowed: Vec<Option<Value>> = expected
+        .any_of
+        .iter()
+        .map(|allowed| match (allowed, actual) {
+            (Some(allowed), Some(actual)) => Some(project(allowed, actual)),
+            (allowed, _) => allowed.clone(),
+        })
+        .collect();
+    let (shown_expected, shown_actual) = match (allowed.first(), actual) {
+        (Some(Some(Value::Array(want))), Some(Value::Array(have))) if want != have => {
+            difference(want, have)
+        }
+        _ => {
+            let texts: Vec<String> = allowed
+                .iter()
+                .map(|allowed| shown(allowed.as_ref()))
+                .collect();
+            (texts.join(" or "), shown(actual))
+        }
+    };
+    check.expected = Some(shown_expected);
+    check.actual = Some(shown_actual);
+    if !allowed.iter().any(|allowed| allowed.as_ref() == actual) {
+        let cause = match scene.report.untranslated.get(&fact) {
+            Some(why) => Cause {
+                blame: Blame::Configuration,
+                journal: None,
+                note: Some(why.clone()),
+            },
+            None => {
+                let journal = scene.journal.get(scene.action_start..).unwrap_or_default();
+                of_fact(fact, expected, asked.party, journal)
+            }
+        };
+        check.fail(cause, scene);
+    }
+    check
+}
+
+fn shown(value: Option<&Value>) -> String {
+    value.map_or("(not reported)".to_owned(), show)
+}
+
+/// Two lists, as far as they differ: nobody reads thirty hashes to find the one that is wrong.
+fn difference(want: &[Value], have: &[Value]) -> (String, String) {
+    let only = |these: &[Value], those: &[Value]| {
+        let missing: Vec<String> = these
+            .iter()
+            .filter(|item| !those.contains(item))
+            .map(entry)
+            .collect();
+        let count = these.len();
+        match missing.as_slice() {
+            [] => format!("{count} entries"),
+            [first] => format!("{count} entries, among them {first}"),
+            [first, rest @ ..] => {
+                format!(
+                    "{count} entries, among them {first} and {} more",
+                    rest.len()
+                )
+            }
+        }
+    };
+    (only(want, have), only(have, want))
+}
+
+/// One certificate hash in few words; anything else as it is.
+fn entry(item: &Value) -> String {
+    let Some(fields) = item.as_object() else {
+        return show(item);
+    };
+    let text = |key: &str| fields.get(key).map_or(String::new(), show);
+    let hash = text("hash");
+    let start: String = hash.chars().take(12).collect();
+    let mut words = vec![
+        format!("{:?}", text("name")),
+        text("algorithm"),
+        format!("{start}... of {} bytes", hash.len() / 2),
+    ];
+    for flag in ["active", "default"] {
+        match fields.get(flag) {
+            Some(Value::Bool(true)) => words.push(flag.to_owned()),
+            Some(_) => words.push(format!("not {flag}")),
+            None => {}
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words.join(", ")
+}
+
+fn judge_outcome(allowed: &[Outcome], asked: Asked<'_>, scene: Scene<'_>) -> Check {
+    let mut check = asked.check("outcome");
+    let words: Vec<&str> = allowed.iter().map(|outcome| outcome.word()).collect();
+    check.expected = Some(words.join(" or "));
+    // An action that got no outcome ends the run before anything is judged.
+    let Ending::Outcome(outcome) = scene.report.ending else {
+        check.verdict = CheckVerdict::NotApplicable;
+        return check;
+    };
+    check.actual = Some(outcome.to_string());
+    if !allowed.contains(&outcome) {
+        let mut cause = Cause::of(asked.party);
+        cause.note = scene.report.remarks.first().cloned();
+        check.fail(cause, scene);
+    }
+    check
+}
+
+fn judge_journal(query: &JournalQuery, asked: Asked<'_>, scene: Scene<'_>) -> Check {
+    let mut check = asked.check(format!("journal: {}", query.describe()));
+    let found: Vec<&Entry> = scene
+        .journal
+        .iter()
+        .filter(|entry| query.takes(&entry.event))
+        .collect();
+    let count = found.len() as u64;
+    check.expected = Some(match (query.at_least, query.at_most) {
+        (0, Some(0)) => "none".to_owned(),
+        (least, None) => format!("at least {least}"),
+        (0, Some(most)) => format!("at most {most}"),
+        (least, Some(most)) if least == most => format!("exactly {least}"),
+        (least, Some(most)) => format!("{least} to {most}"),
+    });
+    check.actual = Some(count.to_string());
+    let too_many = query.at_most.is_some_and(|most| count > most);
+    if count < query.at_least || too_many {
+        let mut cause = Cause::of(asked.party);
+        if too_many {
+            let first_wrong = query.at_most.unwrap_or(0) as usize;
+            cause.journal = found.get(first_wrong).map(|entry| entry.seq);
+        }
+        check.fail(cause, scene);
+    }
+    check
+}
+
+/// The device's mode as the journal writes it.
+pub(super) fn mode_word(device: &Device) -> String {
+    let word = serde_json::to_value(device.mode()).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,426 @@
+//! One run: builds the device, lets the roles act, judges what is expected, and draws the verdict.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use amt_sim::{Device, Entry, Event, Fault, Mode, Preset, Rules};
+
+use super::check::{Asked, Scene, judge, mode_word};
+use super::plan::Case;
+use super::verdict::{Blame, Check, CheckVerdict, Run, Verdict};
+use super::world::World;
+use crate::fact::{Facts, Truth};
+use crate::requirement::{Ledger, Level, Party};
+use crate::role::agent::ReferenceAgent;
+use crate::role::console::ReferenceConsole;
+use crate::role::target::ExternalAgent;
+use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
+use crate::scenario::{Action, Expectation, Outcome, Role, Step, StepKind, changed_profile};
+
+/// Who is tried.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// The bundled roles, on a device in virtual time.
+    Reference,
+    /// A real agent, on a device in real time. The console is ours.
+    Agent(Box<ExternalAgent>),
+}
+
+/// Runs cases.
+#[derive(Debug, Clone)]
+pub struct Engine<'a> {
+    pub ledger: &'a Ledger,
+    pub subject: Subject,
+    /// One mistake that the bundled roles make on purpose.
+    pub misbehaviour: Option<Misbehaviour>,
+    /// Rules that the device does not enforce.
+    pub rules: Rules,
+}
+
+/// A reference role that is busy longer than this on the device's clock hangs.
+const REFERENCE_LIMIT: Duration = Duration::from_secs(300);
+
+impl Engine<'_> {
+    /// Runs one case to its verdict. Never panics, whatever happens inside.
+    pub fn run(&self, case: &Case<'_>) -> Run {
+        let mut run = empty_run(case);
+        let subject = AssertUnwindSafe(|| self.try_run(case));
+        match catch_unwind(subject) {
+            Ok(Ok(done)) => run = done,
+            Ok(Err(why)) => {
+                run.verdict = Verdict::ConfigurationError;
+                run.reason = Some(why);
+            }
+            Err(panic) => {
+                let said = panic
+                    .downcast_ref::<String>()
+                    .map(String::as_str)
+                    .or_else(|| panic.downcast_ref::<&str>().copied())
+                    .unwrap_or("it says nothing");
+                run.verdict = Verdict::Inconclusive;
+                run.reason = Some(format!("a mistake of the harness itself: {said}"));
+            }
+        }
+        if let Subject::Agent(agent) = &self.subject {
+            run.known_failing = agent
+                .target()
+                .known_failing
+                .iter()
+                .find(|entry| entry.takes(&run.scenario, &run.profile))
+                .map(|entry| entry.reason.clone());
+        }
+        run
+    }
+
+    fn try_run(&self, case: &Case<'_>) -> Result<Run, String> {
+        if let Some(reason) = self.not_applicable(case) {
+            return Ok(Run {
+                verdict: Verdict::NotApplicable,
+                reason: Some(reason),
+                ..empty_run(case)
+            });
+        }
+        let device = self.device(case).map_err(|error| error.to_string())?;
+        let mode = mode_word(&device);
+        let world = match self.subject {
+            Subject::Reference => World::in_virtual_time(device),
+            Subject::Agent(_) => World::in_real_time(device),
+        };
+        let stage = Stage {
+            engine: self,
+            case,
+            world,
+            truth: None,
+            last: None,
+            checks: Vec::new(),
+            faults: case.scenario.device.faults.clone(),
+        };
+        Ok(Run {
+            mode,
+            ..stage.play()
+        })
+    }
+
+    /// The device as it is when the story begins.
+    fn device(&self, case: &Case<'_>) -> Result<Device, amt_sim::BuildError> {
+        let setup = &case.scenario.device;
+        let mut profile = changed_profile(&case.profile, &setup.set)?;
+        if let Subject::Agent(agent) = &self.subject {
+            let delay = &mut profile.timings.mei_reply_ms;
+            *delay = (*delay).max(agent.target().reply_delay);
+        }
+        let profile = Arc::new(profile);
+        let builder = || {
+            let builder = Device::of(Arc::clone(&profile))
+                .seed(case.seed)
+                .rules(self.rules.clone());
+            let faults = setup.faults.iter().cloned();
+            faults.fold(builder, |builder, fault| builder.fault(fault))
+        };
+        match setup.mode {
+            Mode::PreProvisioning => builder().build(),
+            Mode::Client => builder().preset(Preset::Client).build(),
+            Mode::Admin => builder().preset(Preset::Admin).build(),
+            // No preset leads there: memory is set as it would be.
+            other => {
+                let mut state = builder().build()?.state().clone();
+                state.mode = other;
+                state.boots = 0;
+                builder().state(state).build()
+            }
+        }
+    }
+
+    fn not_applicable(&self, case: &Case<'_>) -> Option<String> {
+        let Subject::Agent(agent) = &self.subject else {
+            return None;
+        };
+        if !case.scenario.roles.contains(&Role::Agent) {
+            return Some("it has no part for an agent".to_owned());
+        }
+        let feature = agent.target().lacks(&case.scenario.needs)?;
+        Some(format!("{} has no `{feature}`", agent.target().name))
+    }
+}
+
+fn empty_run(case: &Case<'_>) -> Run {
+    Run {
+        id: case.id(),
+        scenario: case.scenario.id.clone(),
+        title: case.scenario.title.clone(),
+        profile: case.profile.name.clone(),
+        mode: String::new(),
+        seed: case.seed,
+        verdict: Verdict::Inconclusive,
+        reason: None,
+        known_failing: None,
+        requirements: case.scenario.requirements.clone(),
+        checks: Vec::new(),
+        assumptions: Vec::new(),
+        facts: Facts::new(),
+        remarks: Vec::new(),
+        processes: Vec::new(),
+        device_time_ms: 0,
+        journal: Vec::new(),
+    }
+}
+
+/// The run while it happens.
+struct Stage<'e> {
+    engine: &'e Engine<'e>,
+    case: &'e Case<'e>,
+    world: World,
+    /// The device after the last action.
+    truth: Option<Truth>,
+    last: Option<Acted>,
+    checks: Vec<Check>,
+    /// Everything that the device was told to do wrong.
+    faults: Vec<Fault>,
+}
+
+/// The last action.
+struct Acted {
+    report: ActionReport,
+    took: Duration,
+    /// Journal entries before it.
+    journal_before: usize,
+}
+
+impl Stage<'_> {
+    fn play(mut self) -> Run {
+        let steps = &self.case.scenario.steps;
+        let mut stopped = None;
+        for (index, step) in steps.iter().enumerate() {
+            match &step.kind {
+                StepKind::Fault(fault) => {
+                    self.faults.push(fault.clone());
+                    self.world.arm(fault.clone());
+                }
+                StepKind::Advance(time) => self.world.advance(*time),
+                StepKind::Do(action) => {
+                    self.act(*action);
+                    stopped = self.ended_early();
+                    if stopped.is_some() {
+                        break;
+                    }
+                    if !outcome_is_expected(&steps[index + 1..]) {
+                        self.must_be_done(*action, step);
+                    }
+                }
+                StepKind::Expect {
+                    expectation,
+                    requirement,
+                    severity,
+                } => self.expect(expectation, requirement, *severity, step),
+            }
+        }
+        self.finish(stopped)
+    }
+
+    fn act(&mut self, action: Action) {
+        let journal_before = self.world.journal().len();
+        let started = self.world.now();
+        let mut wanted: Wanted = self.case.scenario.needs.iter().copied().collect();
+        wanted.extend(action.needs());
+        let mut report = match (&self.engine.subject, &self.world) {
+            (Subject::Reference, World::Virtual(device)) => {
+                let agent = ReferenceAgent {
+                    misbehaviour: self.engine.misbehaviour,
+                };
+                agent.discover(device, device, &wanted)
+            }
+            (Subject::Agent(agent), World::Real(world)) => {
+                agent.discover(&world.device, self.case.seed, &wanted)
+            }
+            // `try_run` pairs them.
+            _ => ActionReport::configuration("role and device do not share a clock"),
+        };
+        let took = self.world.now().saturating_sub(started);
+        if matches!(self.engine.subject, Subject::Reference) && took > REFERENCE_LIMIT {
+            report.ending = Ending::Outcome(Outcome::Hung);
+        }
+        if action == Action::ConsoleAsk {
+            let console = ReferenceConsole {
+                misbehaviour: self.engine.misbehaviour,
+            };
+            console.recommend(&mut report.facts);
+            report.unmapped.remove(&crate::fact::Fact::RECOMMENDATION);
+        }
+        self.truth = Some(self.world.truth());
+        self.last = Some(Acted {
+            report,
+            took,
+            journal_before,
+        });
+    }
+
+    /// The verdict and its reason when the last action leaves nothing to judge.
+    fn ended_early(&self) -> Option<(Verdict, String)> {
+        match &self.last.as_ref()?.report.ending {
+            Ending::Outcome(_) => None,
+            Ending::NotImplemented => Some((
+                Verdict::NotImplemented,
+                "the program says that it does not implement this".to_owned(),
+            )),
+            Ending::Configuration(why) => Some((Verdict::ConfigurationError, why.clone())),
+        }
+    }
+
+    /// An action whose end no expectation is about must simply be done.
+    fn must_be_done(&mut self, action: Action, step: &Step) {
+        let Some(requirement) = self.case.scenario.requirements.first() else {
+            return;
+        };
+        let expectation = Expectation::Outcome(vec![Outcome::Done]);
+        let before = self.checks.len();
+        self.expect(&expectation, requirement, Level::Must, step);
+        for check in &mut self.checks[before..] {
+            check.about = format!("outcome of {action}");
+        }
+    }
+
+    fn expect(
+        &mut self,
+        expectation: &Expectation,
+        requirement: &str,
+        severity: Level,
+        step: &Step,
+    ) {
+        let (Some(acted), Some(truth)) = (&self.last, &self.truth) else {
+            return; // The parser refuses an expectation before the first action.
+        };
+        let party = self
+            .engine
+            .ledger
+            .get(requirement)
+            .map_or(Party::Agent, |requirement| requirement.who);
+        let journal = self.world.journal();
+        let scene = Scene {
+            report: &acted.report,
+            took: acted.took,
+            truth,
+            seed: self.case.seed,
+            journal: &journal,
+            action_start: acted.journal_before,
+        };
+        let asked = Asked {
+            requirement,
+            party,
+            severity,
+            line: step.line,
+        };
+        self.checks.extend(judge(expectation, asked, scene));
+    }
+
+    fn finish(self, stopped: Option<(Verdict, String)>) -> Run {
+        let journal = self.world.journal();
+        let (verdict, reason) = match stopped {
+            Some((verdict, reason)) => (verdict, Some(reason)),
+            None => conclude(&self.checks, &self.faults, &journal),
+        };
+        let report = self
+            .last
+            .map_or_else(|| ActionReport::done(Facts::new()), |acted| acted.report);
+        Run {
+            verdict,
+            reason,
+            checks: self.checks,
+            assumptions: assumptions(&journal),
+            facts: report.facts,
+            remarks: report.remarks,
+            processes: report.processes,
+            device_time_ms: u64::try_from(self.world.now().as_millis()).unwrap_or(u64::MAX),
+            journal,
+            ..empty_run(self.case)
+        }
+    }
+}
+
+/// Whether the scenario itself judges how the action ends, before the next one begins.
+fn outcome_is_expected(following: &[Step]) -> bool {
+    following
+        .iter()
+        .take_while(|step| !matches!(step.kind, StepKind::Do(_)))
+        .any(|step| {
+            matches!(
+                &step.kind,
+                StepKind::Expect {
+                    expectation: Expectation::Outcome(_),
+                    ..
+                }
+            )
+        })
+}
+
+fn conclude(checks: &[Check], faults: &[Fault], journal: &[Entry]) -> (Verdict, Option<String>) {
+    let failed = |severity: Level| {
+        checks.iter().any(|check| {
+            check.verdict == CheckVerdict::Fail
+                && check.severity == severity
+                && check.blame != Some(Blame::Configuration)
+        })
+    };
+    if failed(Level::Must) {
+        return (Verdict::Fail, None);
+    }
+    if failed(Level::Should) {
+        return (Verdict::Warn, None);
+    }
+    let gap = checks
+        .iter()
+        .find(|check| check.blame == Some(Blame::Configuration));
+    if let Some(gap) = gap {
+        let why = gap.note.as_deref().unwrap_or_default();
+        return (
+            Verdict::ConfigurationError,
+            Some(format!("`{}`: {why}", gap.about)),
+        );
+    }
+    if checks
+        .iter()
+        .all(|check| check.verdict == CheckVerdict::NotApplicable)
+    {
+        let reason = "the target file reads none of the facts".to_owned();
+        return (Verdict::NotApplicable, Some(reason));
+    }
+    // A fault that never struck proves nothing about who copes with it.
+    if let Some(fault) = faults.iter().find(|fault| !struck(fault, journal)) {
+        let reason = format!(
+            "the fault at {:?} never struck: the program did not do what it waits for",
+            fault.at
+        );
+        return (Verdict::Inconclusive, Some(reason));
+    }
+    (Verdict::Pass, None)
+}
+
+fn struck(fault: &Fault, journal: &[Entry]) -> bool {
+    let shown = format!("{:?} at {:?}", fault.effect, fault.at);
+    journal
+        .iter()
+        .any(|entry| matches!(&entry.event, Event::FaultInjected { fault } if *fault == shown))
+}
+
+/// Assumptions that the device's answers rest on, each once.
+fn assumptions(journal: &[Entry]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for entry in journal {
+        if let Event::Assumed { requirement } = &entry.event
+            && !found.contains(requirement)
+        {
+            found.push(requirement.clone());
+        }
+    }
+    found
+}
+
+impl Run {
+    /// The party that most findings of this run point at.
+    pub fn blame(&self) -> Option<Blame> {
+        match self.verdict {
+            Verdict::ConfigurationError => Some(Blame::Configuration),
+            _ => self.failed_checks().find_map(|check| check.blame),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a run came to, in the shape in which reports carry it.
+
+use std::collections::BTreeMap;
+
+use amt_sim::Entry;
+use serde::Serialize;
+
+use crate::fact::{Fact, Value};
+use crate::requirement::Level;
+use crate::role::Process;
+use crate::words::words;
+
+words! {
+    /// What one run came to.
+    Verdict {
+        Pass = "pass",
+        /// Something that should be so is not.
+        Warn = "warn",
+        /// Something that must be so is not.
+        Fail = "fail",
+        /// The program under test has nothing to do with it.
+        NotApplicable = "not-applicable",
+        /// The program says that it cannot do this.
+        NotImplemented = "not-implemented",
+        /// It ran, and proved nothing either way.
+        Inconclusive = "inconclusive",
+        /// The set-up is wrong; nobody under test is to blame.
+        ConfigurationError = "configuration-error",
+    }
+}
+
+words! {
+    /// Who has to change for a finding to go away.
+    Blame {
+        Agent = "agent",
+        Sca = "sca",
+        Console = "console",
+        Network = "network",
+        Configuration = "configuration",
+        Device = "device",
+        Harness = "harness",
+    }
+}
+
+words! {
+    CheckVerdict {
+        Pass = "pass",
+        Fail = "fail",
+        /// The program has no way to report what was asked for.
+        NotApplicable = "not-applicable",
+    }
+}
+
+/// One scenario on one device.
+#[derive(Debug, Clone, Serialize)]
+pub struct Run {
+    /// `SCENARIO@PROFILE`
+    pub id: String,
+    pub scenario: String,
+    pub title: String,
+    pub profile: String,
+    /// Mode at power-on, in the journal's words.
+    pub mode: String,
+    pub seed: u64,
+    pub verdict: Verdict,
+    /// Why that verdict, where the checks alone do not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The target file expects this run to fail, and says why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_failing: Option<String>,
+    /// What the scenario claims to prove.
+    pub requirements: Vec<String>,
+    pub checks: Vec<Check>,
+    /// Assumptions about real firmware that answers in this run rest on.
+    pub assumptions: Vec<String>,
+    /// What the role under test found out last.
+    pub facts: BTreeMap<Fact, Value>,
+    /// What it said went wrong.
+    pub remarks: Vec<String>,
+    pub processes: Vec<Process>,
+    /// Device time from power-on to the end.
+    pub device_time_ms: u64,
+    /// The whole record. Kept out of `report.json`; written beside it where the verdict asks for it.
+    #[serde(skip)]
+    pub journal: Vec<Entry>,
+}
+
+/// One expectation of a scenario on one device.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    pub requirement: String,
+    pub severity: Level,
+    pub verdict: CheckVerdict,
+    /// What was looked at, such as `version`.
+    pub about: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blame: Option<Blame>,
+    /// Why that party.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    pub place: Place,
+}
+
+/// Where to look.
+#[derive(Debug, Clone, Serialize)]
+pub struct Place {
+    /// Line of the scenario file.
+    pub line: usize,
+    /// The journal line where things went apart, if one can be named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal: Option<u64>,
+    /// That line and its neighbours.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub around: Vec<JournalLine>,
+}
+
+/// A journal entry as it stands in the journal's file.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct JournalLine(pub Entry);
+
+impl Run {
+    /// Whether this run calls for attention: an unexpected failure, or an unexpected pass.
+    pub fn is_finding(&self) -> bool {
+        match self.verdict {
+            Verdict::Fail => self.known_failing.is_none(),
+            Verdict::Pass => self.known_failing.is_some(),
+            _ => false,
+        }
+    }
+
+    /// The checks that did not hold.
+    pub fn failed_checks(&self) -> impl Iterator<Item = &Check> {
+        self.checks
+            .iter()
+            .filter(|check| check.verdict == CheckVerdict::Fail)
+    }
+}

@@ -1,0 +1,286 @@
+//! The device of one run, in virtual time or in real time.
+//!
+//! A reference role lives in the harness's own process, so its device needs no real clock: time jumps to whatever
+//! happens next, a wait of a minute costs nothing, and the same seed gives the same journal to the last nanosecond.
+//! A real program lives in real time, and so does its device.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use amt_sim::host::SharedDevice;
+use amt_sim::host::port::{MeiChannel, MeiPort, PortError};
+use amt_sim::{ClientProperties, Device, Entry, Errno, Fault, Guid, HandleId, Instant};
+
+use crate::fact::Truth;
+use crate::role::Clock;
+
+/// The device of one run.
+#[derive(Debug)]
+pub enum World {
+    Virtual(VirtualDevice),
+    Real(RealDevice),
+}
+
+impl World {
+    pub fn in_virtual_time(device: Device) -> Self {
+        Self::Virtual(VirtualDevice::new(device))
+    }
+
+    pub fn in_real_time(device: Device) -> Self {
+        let journal = Arc::new(Mutex::new(Vec::new()));
+        let device = SharedDevice::new(device);
+        let sink = Arc::clone(&journal);
+        device.add_sink(Box::new(move |entries: &[Entry]| {
+            lock(&sink).extend_from_slice(entries);
+        }));
+        Self::Real(RealDevice { device, journal })
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Device) -> R) -> R {
+        match self {
+            Self::Virtual(world) => act(&mut world.lock().device),
+            Self::Real(world) => world.device.with(None, act),
+        }
+    }
+
+    pub fn truth(&self) -> Truth {
+        self.with(|device| Truth::of(device))
+    }
+
+    pub fn arm(&self, fault: Fault) {
+        self.with(|device| device.arm(fault));
+    }
+
+    /// Device time since power-on.
+    pub fn now(&self) -> Duration {
+        match self {
+            Self::Virtual(world) => Clock::now(world),
+            Self::Real(world) => world.device.now() - Instant::POWER_ON,
+        }
+    }
+
+    pub fn advance(&self, time: Duration) {
+        match self {
+            Self::Virtual(world) => world.pause(time),
+            Self::Real(world) => {
+                std::thread::sleep(time);
+                world.device.with(None, |_| ());
+            }
+        }
+    }
+
+    /// Everything that happened so far.
+    pub fn journal(&self) -> Vec<Entry> {
+        match self {
+            Self::Virtual(world) => world.lock().device.journal().cloned().collect(),
+            Self::Real(world) => {
+                world.device.with(None, |_| ()); // Lets the sink have what is new.
+                lock(&world.journal).clone()
+            }
+        }
+    }
+}
+
+/// A device that real programs reach.
+#[derive(Debug)]
+pub struct RealDevice {
+    pub device: SharedDevice,
+    journal: Arc<Mutex<Vec<Entry>>>,
+}
+
+/// A device whose time is told by those who wait for it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct VirtualDevice {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    device: Device,
+    now: Instant,
+}
+
+impl Inner {
+    fn pass(&mut self, until: Instant) {
+        self.now = self.now.max(until);
+        self.device.advance(self.now);
+    }
+}
+
+impl VirtualDevice {
+    pub fn new(device: Device) -> Self {
+        Self {
+            inner: Arc::new(Mutex::new(Inner {
+                device,
+                now: Instant::POWER_ON,
+            })),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+}
+
+impl Clock for VirtualDevice {
+    fn now(&self) -> Duration {
+        self.lock().now - Instant::POWER_ON
+    }
+
+    /// What falls due on the way happens at its own time.
+    fn pause(&self, time: Duration) {
+        let mut inner = self.lock();
+        let end = inner.now + time;
+        while let Some(wake) = inner.device.next_wake().filter(|wake| *wake <= end) {
+            inner.pass(wake);
+        }
+        inner.pass(end);
+    }
+}
+
+impl MeiPort for VirtualDevice {
+    fn connect(&self, client: Guid) -> Result<Box<dyn MeiChannel>, PortError> {
+        let mut inner = self.lock();
+        let now = inner.now;
+        inner.pass(now);
+        let handle = inner.device.mei_open().map_err(|errno| PortError::Open {
+            path: PathBuf::from("the simulated device"),
+            source: os_error(errno),
+        })?;
+        match inner.device.mei_connect(handle, client) {
+            Ok(properties) => Ok(Box::new(VirtualChannel {
+                world: self.clone(),
+                handle,
+                properties,
+            })),
+            Err(errno) => {
+                inner.device.mei_close(handle);
+                Err(PortError::Connect {
+                    client,
+                    source: os_error(errno),
+                })
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct VirtualChannel {
+    world: VirtualDevice,
+    handle: HandleId,
+    properties: ClientProperties,
+}
+
+impl MeiChannel for VirtualChannel {
+    fn properties(&self) -> ClientProperties {
+        self.properties
+    }
+
+    fn send(&mut self, message: &[u8]) -> Result<(), PortError> {
+        let mut inner = self.world.lock();
+        inner
+            .device
+            .mei_write(self.handle, message)
+            .map(|_| ())
+            .map_err(|errno| PortError::Send(os_error(errno)))
+    }
+
+    fn receive(&mut self, timeout: Duration) -> Result<Vec<u8>, PortError> {
+        let mut inner = self.world.lock();
+        let deadline = inner.now + timeout;
+        let capacity = self.properties.max_message as usize;
+        loop {
+            match inner.device.mei_read(self.handle, capacity) {
+                Ok(message) => return Ok(message),
+                Err(Errno::Eagain) => {}
+                Err(errno) => return Err(PortError::Receive(os_error(errno))),
+            }
+            match inner.device.next_wake().filter(|wake| *wake <= deadline) {
+                Some(wake) => inner.pass(wake),
+                None => {
+                    inner.pass(deadline);
+                    return Err(PortError::Timeout(timeout));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for VirtualChannel {
+    fn drop(&mut self) {
+        self.world.lock().device.mei_close(self.handle);
+    }
+}
+
+fn os_error(errno: Errno) -> io::Error {
+    io::Error::from_raw_os_error(errno.raw())
+}
+
+/// A thread that panicked while it held the lock leaves a device that is still a device.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amt_sim::{ClientKind, Profile};
+
+    fn world(fault: &str) -> VirtualDevice {
+        let builder = Device::builder("tiger-lake-15").fault(fault.parse().unwrap());
+        VirtualDevice::new(builder.build().unwrap())
+    }
+
+    const GET_UUID: [u8; 12] = [1, 1, 0, 0, 0x5c, 0, 0, 4, 0, 0, 0, 0];
+
+    #[test]
+    fn a_slow_answer_costs_device_time_only() {
+        let world = world("answer:amthi=delay-60000");
+        let mut channel = world.connect(ClientKind::Amthi.guid()).unwrap();
+        channel.send(&GET_UUID).unwrap();
+        assert!(matches!(
+            channel.receive(Duration::from_secs(5)),
+            Err(PortError::Timeout(_))
+        ));
+        assert_eq!(Clock::now(&world), Duration::from_secs(5));
+        channel.receive(Duration::from_secs(60)).unwrap();
+        let usual = Profile::builtin("tiger-lake-15")
+            .unwrap()
+            .timings
+            .mei_reply_ms;
+        assert_eq!(Clock::now(&world), Duration::from_secs(60) + usual);
+    }
+
+    #[test]
+    fn a_reset_link_comes_back_while_the_host_waits() {
+        let world = world("write:amthi=reset*1");
+        let mut channel = world.connect(ClientKind::Amthi.guid()).unwrap();
+        assert!(channel.send(&GET_UUID).unwrap_err().is(Errno::Enodev));
+        assert!(
+            world
+                .connect(ClientKind::Amthi.guid())
+                .unwrap_err()
+                .is(Errno::Enodev)
+        );
+        world.pause(Duration::from_millis(100));
+        world.connect(ClientKind::Amthi.guid()).unwrap();
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_journal() {
+        let journal = || {
+            let world = World::in_virtual_time(Device::builder("tiger-lake-15").build().unwrap());
+            let World::Virtual(device) = &world else {
+                unreachable!("made in virtual time")
+            };
+            let mut channel = device.connect(ClientKind::Amthi.guid()).unwrap();
+            channel.send(&GET_UUID).unwrap();
+            channel.receive(Duration::from_secs(1)).unwrap();
+            drop(channel);
+            world.journal()
+        };
+        assert_eq!(journal(), journal());
+    }
+}

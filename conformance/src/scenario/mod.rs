@@ -1,0 +1,212 @@
+//! Scenarios: one file tells one story about a device, the programs around it, and what must come of it.
+//!
+//! A file is 20 to 60 lines of TOML, documented in `docs/scenarios.md`. [`parse`] refuses whatever it does not
+//! know, with its place and what was probably meant, so that a scenario never proves less than it says.
+
+mod expectation;
+mod parse;
+pub mod placeholder;
+mod select;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Duration;
+
+use amt_sim::diagnostic::{Diagnostic, closest};
+use amt_sim::{Fault, Mode};
+
+pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
+pub(crate) use parse::changed_profile;
+pub use parse::parse;
+pub use placeholder::Template;
+pub use select::{Selection, Trait};
+
+use crate::fact::Feature;
+use crate::requirement::{Ledger, Level};
+use crate::words::words;
+
+/// One story.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Dotted words; the same for the life of the project.
+    pub id: String,
+    pub title: String,
+    /// Two to four sentences, present tense.
+    pub story: String,
+    /// What it proves: each of them is named by at least one expectation.
+    pub requirements: Vec<String>,
+    pub tags: Vec<String>,
+    pub roles: BTreeSet<Role>,
+    /// What a program under test must be able to do for the story to make sense.
+    pub needs: Vec<Feature>,
+    pub device: DeviceSetup,
+    pub steps: Vec<Step>,
+    /// File that it stands in.
+    pub file: String,
+}
+
+words! {
+    /// A party in the story beside the device.
+    Role {
+        Agent = "agent",
+        Console = "console",
+    }
+}
+
+/// The device as it is when the story begins.
+#[derive(Debug, Clone)]
+pub struct DeviceSetup {
+    pub profiles: Selection,
+    pub mode: Mode,
+    /// Only where the story depends on it; else the seed of the run counts.
+    pub seed: Option<u64>,
+    /// Keys of the profile with other values, as TOML.
+    pub set: Vec<(String, String)>,
+    pub faults: Vec<Fault>,
+}
+
+/// One step, and where it stands.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub line: usize,
+    /// Bytes of the file.
+    pub span: Range<usize>,
+    pub kind: StepKind,
+}
+
+#[derive(Debug, Clone)]
+pub enum StepKind {
+    /// A role acts.
+    Do(Action),
+    /// Something must be so.
+    Expect {
+        expectation: Expectation,
+        requirement: String,
+        severity: Level,
+    },
+    /// The device misbehaves from here on.
+    Fault(Fault),
+    /// Time passes.
+    Advance(Duration),
+}
+
+words! {
+    /// What a role can be told to do.
+    Action {
+        /// The agent finds out what the scenario needs.
+        AgentDiscover = "agent.discover",
+        /// The console asks the agent for capability, UUID and version, and recommends a method of set-up.
+        ConsoleAsk = "console.ask",
+    }
+}
+
+impl Action {
+    /// The roles that it takes.
+    pub const fn roles(self) -> &'static [Role] {
+        match self {
+            Self::AgentDiscover => &[Role::Agent],
+            Self::ConsoleAsk => &[Role::Agent, Role::Console],
+        }
+    }
+
+    /// What an agent must be able to do for it.
+    pub const fn needs(self) -> &'static [Feature] {
+        match self {
+            Self::AgentDiscover => &[],
+            Self::ConsoleAsk => &[
+                Feature::Presence,
+                Feature::Uuid,
+                Feature::Version,
+                Feature::Recommend,
+            ],
+        }
+    }
+}
+
+/// All scenarios, in the order of their IDs.
+#[derive(Debug, Clone, Default)]
+pub struct Library {
+    pub scenarios: Vec<Scenario>,
+}
+
+impl Library {
+    /// The scenarios that come with the program.
+    pub fn builtin(ledger: &Ledger) -> Result<Self, Vec<Diagnostic>> {
+        let files = fixtures::SCENARIOS
+            .iter()
+            .map(|file| (file.path, file.text));
+        Self::parse(files, ledger)
+    }
+
+    /// Reads several files, given as path and text.
+    pub fn parse<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+        ledger: &Ledger,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut library = Self::default();
+        let mut wrong = Vec::new();
+        for (path, text) in files {
+            match parse(path, text, ledger) {
+                Ok(scenario) => match library.get(&scenario.id) {
+                    None => library.scenarios.push(scenario),
+                    Some(twin) => {
+                        let at = text.find(&scenario.id).unwrap_or(0);
+                        let message = format!("`{}` is told in {} already", scenario.id, twin.file);
+                        let span = at..at + scenario.id.len();
+                        wrong.push(Diagnostic::at(path, text, span, message));
+                    }
+                },
+                Err(errors) => wrong.extend(errors),
+            }
+        }
+        library.scenarios.sort_by(|a, b| a.id.cmp(&b.id));
+        if wrong.is_empty() {
+            Ok(library)
+        } else {
+            Err(wrong)
+        }
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Scenario> {
+        self.scenarios.iter().find(|scenario| scenario.id == id)
+    }
+
+    /// The ID that somebody who wrote `id` probably meant.
+    pub fn closest(&self, id: &str) -> Option<&str> {
+        closest(
+            id,
+            self.scenarios.iter().map(|scenario| scenario.id.as_str()),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scenarios_that_ship_are_sound() {
+        let ledger = Ledger::builtin().unwrap();
+        if let Err(errors) = Library::builtin(&ledger) {
+            let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            panic!("{}", shown.join("\n\n"));
+        }
+    }
+
+    #[test]
+    fn a_scenario_stands_where_its_id_says() {
+        let ledger = Ledger::builtin().unwrap();
+        for scenario in Library::builtin(&ledger).unwrap().scenarios {
+            let path = format!("scenarios/{}.toml", scenario.id.replacen('.', "/", 1));
+            assert_eq!(scenario.file, path);
+        }
+    }
+
+    #[test]
+    fn a_scenario_is_short_enough_to_read() {
+        for file in fixtures::SCENARIOS {
+            let lines = file.text.lines().count();
+            assert!(lines <= 60, "{} has {lines} lines", file.path);
+        }
+    }
+}

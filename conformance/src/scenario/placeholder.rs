@@ -1,0 +1,224 @@
+//! `{device.version}` and its like inside the texts of scenarios and target files.
+
+use std::ops::Range;
+
+use amt_sim::diagnostic::closest;
+
+use crate::fact::{Fact, Truth, show};
+
+/// A text with places to fill in. `{{` and `}}` stand for braces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Place(Place),
+}
+
+/// What a place is filled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// `{device.FACT}`: what a good agent would say of this device.
+    Device(Fact),
+    /// `{device.hostname}`
+    Hostname,
+    /// `{device.profile}`
+    Profile,
+    /// `{seed}`
+    Seed,
+    /// `{scratch}`: a folder of the run's own. Target files only.
+    Scratch,
+    /// `{conformance}`: the program that is running. Target files only.
+    Conformance,
+}
+
+/// Which places a file may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Scenario,
+    Target,
+}
+
+/// What fills the places.
+#[derive(Debug, Clone, Copy)]
+pub struct Values<'a> {
+    pub truth: &'a Truth,
+    pub seed: u64,
+    pub scratch: &'a str,
+    pub conformance: &'a str,
+}
+
+/// A place that nothing fills.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownPlace {
+    pub message: String,
+    pub help: Option<String>,
+    /// Bytes of the text.
+    pub range: Range<usize>,
+}
+
+impl Template {
+    pub fn parse(text: &str, scope: Scope) -> Result<Self, UnknownPlace> {
+        let mut parts = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let offset = text.len() - rest.len() + at;
+            plain.push_str(&rest[..at]);
+            let tail = &rest[at..];
+            if tail.starts_with("{{") || tail.starts_with("}}") {
+                plain.push_str(&tail[..1]);
+                rest = &tail[2..];
+                continue;
+            }
+            let end = tail.find('}').filter(|_| tail.starts_with('{'));
+            let Some(end) = end else {
+                return Err(UnknownPlace {
+                    message: "a brace without its partner".to_owned(),
+                    help: Some("write {{ or }} for a brace itself".to_owned()),
+                    range: offset..offset + 1,
+                });
+            };
+            let name = &tail[1..end];
+            let place = Place::named(name, scope).map_err(|help| UnknownPlace {
+                message: format!("no placeholder is called `{{{name}}}` here"),
+                help,
+                range: offset..offset + end + 1,
+            })?;
+            if !plain.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut plain)));
+            }
+            parts.push(Part::Place(place));
+            rest = &tail[end + 1..];
+        }
+        plain.push_str(rest);
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain));
+        }
+        Ok(Self { parts })
+    }
+
+    /// Whether there is nothing to fill in.
+    pub fn is_plain(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Text(_)))
+    }
+
+    /// The text alone, for a template that is used where there is no device.
+    pub fn text(&self) -> String {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => text.as_str(),
+                Part::Place(_) => "",
+            })
+            .collect()
+    }
+
+    /// The text; a fact that a good agent does not report becomes the empty text.
+    pub fn fill(&self, values: Values<'_>) -> String {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => text.clone(),
+                Part::Place(place) => place.value(values),
+            })
+            .collect()
+    }
+}
+
+impl Place {
+    fn named(name: &str, scope: Scope) -> Result<Self, Option<String>> {
+        let place = match name {
+            "device.hostname" => Some(Self::Hostname),
+            "device.profile" => Some(Self::Profile),
+            "seed" => Some(Self::Seed),
+            "scratch" if scope == Scope::Target => Some(Self::Scratch),
+            "conformance" if scope == Scope::Target => Some(Self::Conformance),
+            _ => name
+                .strip_prefix("device.")
+                .and_then(Fact::named)
+                .map(Self::Device),
+        };
+        place.ok_or_else(|| {
+            let mut known: Vec<String> =
+                Fact::names().map(|fact| format!("device.{fact}")).collect();
+            known.extend(["device.hostname", "device.profile", "seed"].map(str::to_owned));
+            if scope == Scope::Target {
+                known.extend(["scratch", "conformance"].map(str::to_owned));
+            }
+            closest(name, known.iter().map(String::as_str))
+                .map(|near| format!("did you mean `{{{near}}}`?"))
+        })
+    }
+
+    fn value(self, values: Values<'_>) -> String {
+        match self {
+            Self::Device(fact) => match fact.expected(values.truth).best() {
+                None => String::new(),
+                Some(serde_json::Value::String(text)) => text.clone(),
+                Some(other) => show(other),
+            },
+            Self::Hostname => values.truth.hostname().to_owned(),
+            Self::Profile => values.truth.profile().name.clone(),
+            Self::Seed => values.seed.to_string(),
+            Self::Scratch => values.scratch.to_owned(),
+            Self::Conformance => values.conformance.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amt_sim::Device;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    fn fill(text: &str) -> String {
+        let device = Device::builder("tiger-lake-15").build().unwrap();
+        let truth = Truth::of(&device);
+        let values = Values {
+            truth: &truth,
+            seed: 7,
+            scratch: "/tmp/x",
+            conformance: "conformance",
+        };
+        Template::parse(text, Scope::Target).unwrap().fill(values)
+    }
+
+    #[rstest]
+    #[case("plain", "plain")]
+    #[case("v{device.version}!", "v15.0.35!")]
+    #[case("{scratch}/{device.profile}.json", "/tmp/x/tiger-lake-15.json")]
+    #[case("{{\"a\": {seed}}}", "{\"a\": 7}")]
+    #[case("{device.wireless.mac}", "")]
+    fn places_are_filled(#[case] text: &str, #[case] want: &str) {
+        assert_eq!(fill(text), want);
+    }
+
+    #[rstest]
+    #[case("{device.verison}", 0..16, Some("did you mean `{device.version}`?"))]
+    #[case("a {sed}", 2..7, Some("did you mean `{seed}`?"))]
+    #[case("a { b", 2..3, Some("write {{ or }} for a brace itself"))]
+    #[case("a } b", 2..3, Some("write {{ or }} for a brace itself"))]
+    #[case("{scratch}", 0..9, None)]
+    fn unknown_places_are_refused(
+        #[case] text: &str,
+        #[case] range: Range<usize>,
+        #[case] help: Option<&str>,
+    ) {
+        let error = Template::parse(text, Scope::Scenario).unwrap_err();
+        assert_eq!(error.range, range);
+        assert_eq!(error.help.as_deref(), help);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_panic(text in ".{0,40}") {
+            let _ = Template::parse(&text, Scope::Target);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The front door as scripts use it: exit codes, messages, files. Agents here are shell scripts that behave badly.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use amt_sim::host::backend;
+use rstest::rstest;
+use serde_json::Value;
+
+/// A folder of one test's own.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("conformance-cli-{}-{count}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_conformance"))
+            .args(args)
+            .current_dir(&self.0)
+            .env("NO_COLOR", "1")
+            .output()
+            .unwrap()
+    }
+
+    fn report(&self) -> Value {
+        let text = fs::read_to_string(self.0.join("report/report.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[rstest]
+#[case::all_is_well(&["run", "--filter", "discovery.uuid"], 0)]
+#[case::a_finding(&["run", "--filter", "discovery.uuid", "--misbehave", "uuid-byte-order"], 1)]
+#[case::a_warning(&["run", "--filter", "discovery.uuid-zero", "--misbehave", "any-uuid"], 0)]
+#[case::a_warning_that_counts(&["run", "--filter", "discovery.uuid-zero", "--misbehave", "any-uuid", "--strict"], 1)]
+#[case::a_rule_is_gone(&["run", "--filter", "discovery.cira-log-unknown", "--without", "device.amthi.unknown-command", "--strict"], 1)]
+#[case::an_unknown_rule(&["run", "--without", "device.amthi.unknwon-command"], 2)]
+#[case::an_unknown_scenario(&["run", "--filter", "discovery.uid"], 2)]
+#[case::a_bad_filter(&["run", "--filter", "discovery.uuid or"], 2)]
+#[case::an_unknown_profile(&["run", "--profile", "tiger-lake-51"], 2)]
+#[case::no_such_device(&["run", "--filter", "discovery.old-firmware", "--profile", "tiger-lake-15"], 2)]
+#[case::an_unknown_target(&["run", "--target", "rpcgo"], 2)]
+#[case::a_missing_program(&["run", "--target", "rpc-go", "--program", "rpc=/nonexistent/rpc"], 2)]
+#[case::a_strange_program(&["run", "--target", "reference-agent", "--program", "rpc=/bin/true"], 2)]
+#[case::an_unknown_flag(&["run", "--flitre", "x"], 2)]
+#[case::an_unknown_mistake(&["run", "--misbehave", "uuid-byte-odrer"], 2)]
+#[case::help(&["--help"], 0)]
+#[case::list(&["list"], 0)]
+#[case::list_facts(&["list", "--facts"], 0)]
+#[case::list_targets(&["list", "--targets"], 0)]
+#[case::ledger(&["ledger"], 0)]
+#[case::check(&["check"], 0)]
+#[case::explain(&["explain", "P08"], 0)]
+#[case::explain_a_scenario(&["explain", "discovery.uuid"], 0)]
+#[case::explain_nothing(&["explain", "P99"], 2)]
+fn exit_codes(#[case] args: &[&str], #[case] want: i32) {
+    let folder = Folder::new("exit");
+    let output = folder.run(args);
+    assert_eq!(code(&output), want, "{}", stderr(&output));
+    assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+}
+
+#[rstest]
+#[case(&["run", "--filter", "discovery.uid"], "did you mean `discovery.uuid`?")]
+#[case(&["run", "--profile", "tiger-lake-51"], "did you mean \"tiger-lake-15\"?")]
+#[case(&["run", "--target", "rpcgo"], "did you mean `rpc-go`?")]
+#[case(&["run", "--without", "device.amthi.unknwon-command"], "did you mean `device.amthi.unknown-command`?")]
+#[case(&["run", "--misbehave", "uuid-byte-odrer"], "did you mean `uuid-byte-order`?")]
+#[case(&["explain", "agent.discovery.uid"], "did you mean `agent.discovery.uuid`?")]
+fn mistakes_are_answered_with_what_was_meant(#[case] args: &[&str], #[case] help: &str) {
+    let folder = Folder::new("meant");
+    let output = folder.run(args);
+    assert!(stderr(&output).contains(help), "{}", stderr(&output));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let binary = env!("CARGO_BIN_EXE_conformance");
+    let output = Command::new("sh")
+        .args(["-c", &format!("{binary} ledger | head -1")])
+        .output()
+        .unwrap();
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn files_are_told_apart_and_checked() {
+    let folder = Folder::new("check");
+    fs::write(folder.0.join("t.toml"), "name = \"x\"\nprogram = \"x\"\n").unwrap();
+    fs::write(folder.0.join("s.toml"), "id = \"x\"\n").unwrap();
+    let output = folder.run(&["check", "t.toml", "s.toml"]);
+    assert_eq!(code(&output), 2);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("t.toml:1:1: the file lacks `has`"), "{text}");
+    assert!(text.contains("s.toml:1:6: `x` is not an ID"), "{text}");
+}
+
+/// Runs one scenario with a shell script for an agent. `None` where no back end works here.
+fn try_script(name: &str, script: &str, extra: &str) -> Option<(Output, Value)> {
+    if let Err(why) = backend::choose(None) {
+        eprintln!("skipped: {why}");
+        return None;
+    }
+    let folder = Folder::new(name);
+    let target = format!(
+        r#"
+name = "script"
+title = "A script"
+program = "/bin/sh"
+has = ["version"]
+time_limit = "2s"
+{extra}
+[[command]]
+for = "agent.discover"
+args = ["-c", {script:?}]
+output = "json"
+[command.facts]
+version = {{ json = "version", map = {{ "fifteen" = "15.0.35" }} }}
+"#
+    );
+    fs::write(folder.0.join("script.toml"), target).unwrap();
+    let output = folder.run(&[
+        "run",
+        "--target",
+        "script.toml",
+        "--filter",
+        "discovery.version",
+        "--profile",
+        "tiger-lake-15",
+    ]);
+    assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+    let report = folder.report();
+    Some((output, report))
+}
+
+#[rstest]
+#[case::good("good", r#"echo '{{"version": "fifteen"}}'"#, "pass", 0)]
+#[case::hangs("hangs", "sleep 1000", "fail", 1)]
+#[case::hangs_in_a_child("child", "sleep 1000 & sleep 1000 & wait", "fail", 1)]
+#[case::floods("floods", "yes", "fail", 1)]
+#[case::garbage("garbage", "head -c 100000 /dev/urandom", "fail", 1)]
+#[case::says_nothing("silent", "true", "fail", 1)]
+#[case::fails("fails", "echo oh no >&2; exit 3", "fail", 1)]
+#[case::dies("dies", "kill -SEGV $$", "fail", 1)]
+#[case::cannot("cannot", "exit 89", "not-implemented", 3)]
+#[case::set_up("setup", "echo run me as root >&2; exit 77", "configuration-error", 2)]
+#[case::a_gap_of_the_file("gap", r#"echo '{{"version": "sixteen"}}'"#, "configuration-error", 2)]
+#[case::leaves_a_daemon(
+    "daemon",
+    r#"setsid sleep 1000 & echo '{{"version": "fifteen"}}'"#,
+    "pass",
+    0
+)]
+fn a_program_may_do_anything(
+    #[case] name: &str,
+    #[case] script: &str,
+    #[case] verdict: &str,
+    #[case] exit: i32,
+) {
+    let extra = "[exit]\nconfiguration = [77]\n";
+    let Some((output, report)) = try_script(name, script, extra) else {
+        return;
+    };
+    let run = &report["runs"][0];
+    assert_eq!(run["verdict"], verdict, "{run:#}");
+    assert_eq!(code(&output), exit, "{run:#}");
+    assert_eq!(report["exit_code"], exit);
+}
+
+#[test]
+fn a_known_failure_is_as_expected_until_it_passes() {
+    let known = "[[known_failing]]\nscenario = \"discovery.version\"\nreason = \"observed\"\n";
+    let Some((output, report)) = try_script("known", "exit 3", known) else {
+        return;
+    };
+    assert_eq!(
+        (code(&output), &report["summary"]["known_failing"]),
+        (0, &Value::from(1))
+    );
+    let good = r#"echo '{{"version": "fifteen"}}'"#;
+    let Some((output, report)) = try_script("unknown", good, known) else {
+        return;
+    };
+    assert_eq!(
+        (code(&output), &report["summary"]["unexpected_passes"]),
+        (1, &Value::from(1))
+    );
+}
+
+#[test]
+fn a_known_failure_that_matches_nothing_is_refused() {
+    let folder = Folder::new("stale");
+    let target = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../fixtures/targets/reference-agent.toml"
+    ))
+    .unwrap();
+    let stale = "[[known_failing]]\nscenario = \"discovery.uuid-of-the-moon\"\nreason = \"x\"\n";
+    fs::write(folder.0.join("stale.toml"), format!("{target}\n{stale}")).unwrap();
+    let output = folder.run(&["run", "--target", "stale.toml"]);
+    assert_eq!(code(&output), 2);
+    assert!(
+        stderr(&output).contains("no run is called `discovery.uuid-of-the-moon@*`"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+/// The bundled agent as a real program under each back end that works here.
+#[test]
+fn the_bundled_agent_as_a_program() {
+    for backend in backend::Backend::ALL {
+        if let Err(why) = backend.probe() {
+            eprintln!("skipped {backend}: {why}");
+            continue;
+        }
+        let folder = Folder::new(&format!("bundled-{backend}"));
+        let output = folder.run(&[
+            "run",
+            "--target",
+            "reference-agent",
+            "--backend",
+            backend.name(),
+            "--profile",
+            "raptor-lake-16-wifi",
+            "--filter",
+            "discovery.lan-wireless, discovery.ras-outside, discovery.amt-off, discovery.version",
+        ]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(code(&output), 0, "{backend}: {text}");
+        assert_eq!(folder.report()["summary"]["verdicts"]["pass"], 4, "{text}");
+    }
+}

@@ -1,0 +1,197 @@
+//! A suite that nobody has tried to fool proves nothing: here the bundled roles make mistakes and the device loses
+//! rules, and the scenarios that claim to notice must notice.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+
+use amt_sim::Rules;
+use conformance::requirement::Ledger;
+use conformance::role::Misbehaviour;
+use conformance::run::{Blame, Case, Choice, Engine, Plan, Run, Subject, Verdict, run_all};
+use conformance::scenario::Library;
+use rstest::rstest;
+
+struct Shelf {
+    ledger: Ledger,
+    library: Library,
+}
+
+fn shelf() -> &'static Shelf {
+    static SHELF: OnceLock<Shelf> = OnceLock::new();
+    SHELF.get_or_init(|| {
+        let ledger = Ledger::builtin().unwrap();
+        let library = Library::builtin(&ledger).unwrap();
+        Shelf { ledger, library }
+    })
+}
+
+fn run(filter: Option<&str>, misbehaviour: Option<Misbehaviour>, rules: Rules) -> Vec<Run> {
+    let shelf = shelf();
+    let choice = Choice {
+        filter: filter.map(str::to_owned),
+        ..Choice::default()
+    };
+    let plan = Plan::new(&shelf.library, &shelf.ledger, &choice).unwrap();
+    run_cases(&plan.cases, misbehaviour, rules)
+}
+
+fn run_cases(cases: &[Case<'_>], misbehaviour: Option<Misbehaviour>, rules: Rules) -> Vec<Run> {
+    let engine = Engine {
+        ledger: &shelf().ledger,
+        subject: Subject::Reference,
+        misbehaviour,
+        rules,
+    };
+    let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let mut runs = Vec::new();
+    run_all(
+        cases,
+        jobs,
+        |case| engine.run(case),
+        |_| (),
+        |run| runs.push(run),
+    );
+    runs
+}
+
+/// Scenarios of which some run shows that something is wrong.
+fn noticed(runs: &[Run]) -> BTreeSet<&str> {
+    runs.iter()
+        .filter(|run| matches!(run.verdict, Verdict::Fail | Verdict::Warn))
+        .map(|run| run.scenario.as_str())
+        .collect()
+}
+
+#[test]
+fn honest_roles_pass_everything() {
+    for run in run(None, None, Rules::default()) {
+        assert_eq!(run.verdict, Verdict::Pass, "{}: {:#?}", run.id, run.checks);
+    }
+}
+
+/// Every mistake, and the scenarios that are there to notice it.
+#[rstest]
+#[case(Misbehaviour::IgnoreStatus, &["status-not-success", "cira-log-unknown"])]
+#[case(Misbehaviour::ZeroFill, &["cut-answer", "amt-off-silent"])]
+#[case(Misbehaviour::WrongVersionRow, &["version", "version-parts", "capability", "old-firmware"])]
+#[case(Misbehaviour::UuidByteOrder, &["uuid", "capability", "uuid-placeholder"])]
+#[case(Misbehaviour::AnyUuid, &["uuid-zero", "uuid-placeholder"])]
+#[case(Misbehaviour::NoBusyRetry, &["busy-then-free"])]
+#[case(Misbehaviour::EndlessBusyRetry, &["busy-for-ever"])]
+#[case(Misbehaviour::NoResetRetry, &["reset-while-asking"])]
+#[case(Misbehaviour::EndlessWait, &["lost-answer", "silent-firmware"])]
+#[case(Misbehaviour::Impatient, &["slow-answer"])]
+#[case(Misbehaviour::AddressByteOrder, &["lan-wired", "lan-wireless", "lan-link-down"])]
+#[case(Misbehaviour::ZeroMacIsACard, &["lan-no-wireless", "lan-no-wired"])]
+#[case(Misbehaviour::LinkFromEnabled, &["lan-link-down"])]
+#[case(Misbehaviour::WirelessIsWired, &["lan-wireless", "lan-no-wireless", "lan-absent-status"])]
+#[case(Misbehaviour::FirstHashesOnly, &["hashes-33"])]
+#[case(Misbehaviour::ShortHashes, &["hashes", "hashes-33", "hashes-custom"])]
+#[case(Misbehaviour::AllHashesActive, &["hashes-custom"])]
+#[case(Misbehaviour::Sha384AsSha512, &["hashes-custom"])]
+#[case(Misbehaviour::ShortSuffix, &["dns-suffix"])]
+#[case(Misbehaviour::InventedSuffix, &["dns-suffix-empty"])]
+#[case(Misbehaviour::ModeCountsFromOne, &["mode-factory", "mode-client", "mode-admin"])]
+#[case(Misbehaviour::ModeFromState, &["mode-client", "mode-half-way"])]
+#[case(Misbehaviour::StateFromMode, &["mode-half-way", "mode-in-setup"])]
+#[case(Misbehaviour::RasShifted, &["ras-outside"])]
+#[case(Misbehaviour::RasCountsFromOne, &["ras", "ras-outside"])]
+#[case(Misbehaviour::CiraLogNever, &["cira-log"])]
+#[case(Misbehaviour::CiraLogAlways, &["cira-log-unknown"])]
+#[case(Misbehaviour::TlsFromWrongBit, &["local-tls"])]
+#[case(Misbehaviour::AlwaysOn, &["amt-off"])]
+#[case(Misbehaviour::AlwaysOff, &["amt-on"])]
+#[case(Misbehaviour::WrongLength, &["version"])]
+#[case(Misbehaviour::AlwaysPresent, &["no-amt"])]
+#[case(Misbehaviour::ChangesTheDevice, &["capability", "mode-client"])]
+#[case(Misbehaviour::RecommendAbove15, &["recommend-secure"])]
+#[case(Misbehaviour::AlwaysSecure, &["recommend-legacy"])]
+fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str]) {
+    let filter: Vec<String> = scenarios
+        .iter()
+        .map(|name| format!("discovery.{name}"))
+        .collect();
+    let runs = run(Some(&filter.join(", ")), Some(mistake), Rules::default());
+    let noticed = noticed(&runs);
+    for scenario in &filter {
+        assert!(
+            noticed.contains(scenario.as_str()),
+            "{scenario} is silent about {mistake}"
+        );
+    }
+    // Whoever is wrong on purpose is the one who is blamed.
+    let wanted = match mistake {
+        Misbehaviour::RecommendAbove15 | Misbehaviour::AlwaysSecure => Blame::Console,
+        _ => Blame::Agent,
+    };
+    for run in runs.iter().filter(|run| run.blame().is_some()) {
+        assert_eq!(run.blame(), Some(wanted), "{}: {:#?}", run.id, run.checks);
+    }
+}
+
+/// Rules of the device, and the scenarios that are there to notice that one is gone.
+#[rstest]
+#[case("device.amthi.unknown-command", &["cira-log-unknown"])]
+fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenarios: &[&str]) {
+    let mut rules = Rules::default();
+    rules.knock_out(rule).unwrap();
+    for name in scenarios {
+        let scenario = format!("discovery.{name}");
+        let runs = run(Some(&scenario), None, rules.clone());
+        assert!(
+            noticed(&runs).contains(scenario.as_str()),
+            "{scenario} is silent about {rule}"
+        );
+    }
+}
+
+/// No scenario is decoration: each one notices at least one mistake, on one device at least.
+#[test]
+fn every_scenario_notices_something() {
+    let shelf = shelf();
+    let plan = Plan::new(&shelf.library, &shelf.ledger, &Choice::default()).unwrap();
+    let one_each: Vec<Case<'_>> = plan
+        .cases
+        .chunk_by(|a, b| a.scenario.id == b.scenario.id)
+        // The last device is the newest, and shows most.
+        .filter_map(|cases| cases.last().cloned())
+        .collect();
+    let mut killers: BTreeMap<String, Vec<Misbehaviour>> = one_each
+        .iter()
+        .map(|case| (case.scenario.id.clone(), Vec::new()))
+        .collect();
+    for mistake in Misbehaviour::ALL {
+        // It spoils whatever it touches and would hide that a scenario notices nothing else.
+        if *mistake == Misbehaviour::WrongLength {
+            continue;
+        }
+        for run in run_cases(&one_each, Some(*mistake), Rules::default()) {
+            if matches!(run.verdict, Verdict::Fail | Verdict::Warn)
+                && let Some(list) = killers.get_mut(&run.scenario)
+            {
+                list.push(*mistake);
+            }
+        }
+    }
+    let silent: Vec<&String> = killers
+        .iter()
+        .filter(|(_, mistakes)| mistakes.is_empty())
+        .map(|(scenario, _)| scenario)
+        .collect();
+    assert!(silent.is_empty(), "these notice nothing: {silent:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_journal() {
+    let first = run(Some("tag:fault, discovery.uuid"), None, Rules::default());
+    let second = run(Some("tag:fault, discovery.uuid"), None, Rules::default());
+    for (first, second) in first.iter().zip(&second) {
+        assert_eq!(first.journal, second.journal, "{}", first.id);
+    }
+}
