@@ -1,0 +1,3 @@
+module contract-go
+
+go 1.21

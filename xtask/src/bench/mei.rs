@@ -1,0 +1,91 @@
+//! One message there and back: through each back end, against a bare socket pair between two processes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use amt_sim::host::backend::Backend;
+use anyhow::{Context, Result, ensure};
+
+use super::{Measurement, in_turn};
+use crate::workspace::{self, Programs};
+
+/// Round trips that one turn averages over.
+const TRIPS: &str = "5000";
+
+pub(crate) fn measure<'a>(
+    programs: &'a Programs,
+    wanted: &'a impl Fn(&str) -> bool,
+) -> impl Iterator<Item = Result<Measurement>> + 'a {
+    Backend::ALL
+        .into_iter()
+        .filter(|backend| amt_sim::host::backend::choose(Some(*backend)).is_ok())
+        .map(|backend| (backend, format!("mei.round-trip.{backend}")))
+        .filter(|(_, name)| wanted(name))
+        .map(|(backend, name)| one(programs, backend, name))
+}
+
+fn one(programs: &Programs, backend: Backend, name: String) -> Result<Measurement> {
+    let traveller = traveller()?;
+    let (ours, anchored) = in_turn(
+        || {
+            let mut command = Command::new(&programs.amt_sim);
+            command
+                .args([
+                    "run",
+                    "--quiet",
+                    "--set",
+                    "timings.mei_reply_ms=0",
+                    "--backend",
+                ])
+                .arg(backend.to_string())
+                .arg("--")
+                .arg(&traveller)
+                .arg(TRIPS);
+            microseconds(command)
+        },
+        || {
+            let mut command = Command::new(&traveller);
+            command.args(["--bare", TRIPS]);
+            microseconds(command)
+        },
+    )?;
+    Ok(Measurement {
+        name,
+        anchor: "socket pair between two processes",
+        unit: "us",
+        ours,
+        anchored,
+        aim: 1.5,
+    })
+}
+
+/// The program that makes the trips: an example of the library, built for release.
+fn traveller() -> Result<PathBuf> {
+    workspace::cargo(&[
+        "build",
+        "--release",
+        "--quiet",
+        "--package",
+        "amt-sim",
+        "--example",
+        "mei_roundtrip",
+    ])?;
+    Ok(workspace::target().join("release/examples/mei_roundtrip"))
+}
+
+/// It prints nanoseconds a trip.
+fn microseconds(mut command: Command) -> Result<f64> {
+    let shown = Path::new(command.get_program()).display().to_string();
+    let output = command.output().with_context(|| shown.clone())?;
+    ensure!(
+        output.status.success(),
+        "{shown} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    let nanoseconds: f64 = text
+        .split_whitespace()
+        .find_map(|word| word.parse().ok())
+        .with_context(|| format!("{shown} printed no figure: {text}"))?;
+    Ok(nanoseconds / 1000.0)
+}

@@ -1,0 +1,55 @@
+//! The harness against the same program: `conformance run --target`.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::run::limited;
+use super::table::{Outcome, Table};
+use super::{Bench, tools};
+
+pub(crate) fn checks(
+    bench: &Bench,
+    target: &str,
+    more: &[&str],
+    program: &Path,
+    version: &str,
+    table: &mut Table,
+) {
+    let result = run(bench, target, more, program);
+    table.add(
+        target,
+        version,
+        &format!("conformance run --target {target}"),
+        Outcome::of(result),
+    );
+}
+
+fn run(bench: &Bench, target: &str, more: &[&str], program: &Path) -> Result<()> {
+    let folder = tools::clean_folder("conformance")?;
+    let name = if target == "meshcmd" {
+        "meshcmd"
+    } else {
+        "rpc"
+    };
+    let program = format!("{name}={}", program.display());
+    let arguments = [
+        "run",
+        "--target",
+        target,
+        "--program",
+        &program,
+        "--report",
+        "report",
+    ];
+    let mut arguments = arguments.to_vec();
+    arguments.extend(more);
+    limited(
+        600,
+        bench.programs.conformance.as_os_str(),
+        &arguments.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
+        &folder,
+    )?
+    .succeeded()?;
+    Ok(())
+}
