@@ -1,5 +1,6 @@
 //! The firmware: modes, memory, identity, records, faults and journal. No I/O of any kind.
 
+mod account;
 pub(crate) mod assumed;
 mod credential;
 mod fault;
@@ -12,6 +13,7 @@ mod rule;
 mod seed;
 mod state;
 
+pub use account::{AccessPermission, Account, Caller, Interface, Principal, Realm};
 pub use credential::{WeakPassword, check_password, digest_a1};
 pub use fault::{Fault, FaultEffect, FaultError, FaultPoint, Faults};
 pub use firmware::Firmware;
