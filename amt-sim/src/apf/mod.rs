@@ -61,4 +61,4 @@ pub const AUTHENTICATION: &str = "auth@amt.intel.com";
 pub const DATA_HEADER: usize = 9;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
