@@ -82,4 +82,10 @@ assumptions! {
     LME_OVERRUN = "device.assumed.lme-overrun";
     /// What a host may request of AMT on LME.
     LME_HOST_REQUESTS = "device.assumed.lme-host-requests";
+    /// Requests longer than some limit, and those that are no HTTP, are answered with 400.
+    HTTP_BAD_REQUEST = "device.assumed.http-bad-request";
+    /// What paths other than `/wsman` and methods other than POST are answered with.
+    HTTP_PAGES = "device.assumed.http-pages";
+    /// An account is locked for a while after wrong passwords.
+    LOGIN_LOCK = "device.assumed.login-lock";
 }

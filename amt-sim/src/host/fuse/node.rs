@@ -256,8 +256,9 @@ impl Node {
                 self.answer_read(unique, file, &data, out);
             }
             Err(Errno::Eagain) if self.waits(file) => {
+                // As in the kernel, a message goes to the reader that came last; writers keep their order.
                 let call = Call::Read { size };
-                self.parked.push(Parked { unique, file, call });
+                self.parked.insert(0, Parked { unique, file, call });
             }
             Err(errno) => out.send(Message::error(unique, errno.raw()), &[]),
         }

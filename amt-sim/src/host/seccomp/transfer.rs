@@ -177,7 +177,11 @@ impl Server {
                     // signal twice.
                     return error(Errno::Eintr).into();
                 }
-                file.waiting.push_back(waiting);
+                // As in the kernel, a message goes to the reader that came last; writers keep their order.
+                match waiting.work {
+                    Work::Read { .. } => file.waiting.push_front(waiting),
+                    Work::Write { .. } => file.waiting.push_back(waiting),
+                }
                 Outcome::Settled
             }
         }
