@@ -8,10 +8,12 @@ pub mod diagnostic;
 pub mod hex;
 #[cfg(target_os = "linux")]
 pub mod host;
+pub mod http;
 mod machine;
 pub mod mei;
 pub mod pki;
 mod time;
+mod wsman;
 
 pub use device::{Entry, Event, Fault, Mode, Profile, Rules, State};
 pub use machine::{BuildError, Device, DeviceBuilder, Preset};

@@ -23,6 +23,8 @@ pub struct Firmware {
     pub(crate) journal: Journal,
     pub(crate) rules: Rules,
     pub(crate) faults: Faults,
+    /// Connections to the device's own HTTP server.
+    pub(crate) web: crate::http::Runtime,
     pub(crate) now: Instant,
     /// What the real-time clock showed at power-on.
     pub(crate) clock_at_power_on: UnixTime,
@@ -49,6 +51,7 @@ impl Firmware {
             journal: Journal::default(),
             rules,
             faults,
+            web: crate::http::Runtime::default(),
             now: Instant::POWER_ON,
             clock_at_power_on: clock,
             dirty: true,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::account::Account;
 use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
@@ -21,6 +22,12 @@ pub struct State {
     pub boots: u64,
     /// HTTP digest A1 of `admin`, as 32 hex digits; absent while the factory password stands.
     pub admin_ha1: Option<String>,
+    /// What the administrator's account is called.
+    #[serde(default = "admin")]
+    pub admin_name: String,
+    /// The access control list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<Account>,
     /// PKI DNS suffix: typed into the set-up screen, or set over AMTHI.
     pub pki_dns_suffix: String,
     /// Root certificate hashes, handle = position.
@@ -61,6 +68,10 @@ pub struct SetupRecord {
     pub at: UnixTime,
 }
 
+fn admin() -> String {
+    "admin".to_owned()
+}
+
 impl State {
     pub const VERSION: u32 = 1;
 
@@ -73,6 +84,8 @@ impl State {
             mode: Mode::PreProvisioning,
             boots: 0,
             admin_ha1: None,
+            admin_name: admin(),
+            accounts: Vec::new(),
             pki_dns_suffix: profile.network.pki_dns_suffix.clone(),
             hashes: profile.certificate_hashes()?,
             zero_touch: profile.capabilities.zero_touch,
@@ -87,6 +100,8 @@ impl State {
     /// stays from AMT 12 on.
     pub(crate) fn forget_provisioning(&mut self, keep_dns_suffix: bool) {
         self.admin_ha1 = None;
+        self.admin_name = admin();
+        self.accounts.clear();
         self.setup_record = None;
         if !keep_dns_suffix {
             self.pki_dns_suffix.clear();
