@@ -3,6 +3,7 @@
 //! [`Device`] is the machine: a plain value without I/O. [`host`] is everything around it that touches the
 //! operating system: the virtual `/dev/mei0`, sockets, files and clocks.
 
+pub mod apf;
 pub mod device;
 pub mod diagnostic;
 pub mod hex;

@@ -70,4 +70,22 @@ assumptions! {
     HTTP_PAGES = "device.assumed.http-pages";
     /// An account is locked for a while after wrong passwords.
     LOGIN_LOCK = "device.assumed.login-lock";
+    /// How many channels LME has, and their window.
+    LME_CHANNELS = "device.assumed.lme-channels";
+    /// Which ports are forwarded over LME, and in which order.
+    LME_FORWARD_LIST = "device.assumed.lme-forward-list";
+    /// LME stays connected when the mode changes, or not.
+    LME_AFTER_RESTART = "device.assumed.lme-after-restart";
+    /// LME says nothing while AMT is switched off.
+    LME_WHILE_DISABLED = "device.assumed.lme-while-disabled";
+    /// After a protocol error the connection is dropped.
+    LME_PROTOCOL_ERROR = "device.assumed.lme-protocol-error";
+    /// An unknown APF opcode is ignored.
+    LME_UNKNOWN_OPCODE = "device.assumed.lme-unknown-opcode";
+    /// Bytes behind an APF message are ignored.
+    LME_TRAILING_BYTES = "device.assumed.lme-trailing-bytes";
+    /// Data beyond the window is taken.
+    LME_OVERRUN = "device.assumed.lme-overrun";
+    /// What a host may request of AMT on LME.
+    LME_HOST_REQUESTS = "device.assumed.lme-host-requests";
 }

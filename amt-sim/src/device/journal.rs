@@ -99,6 +99,38 @@ pub enum Event {
     LinkReset { cause: String },
     /// The MEI link works again after a reset.
     LinkUp,
+    /// The firmware ended a connection by itself.
+    HungUp { handle: u32, client: ClientKind },
+    /// The host was asked to listen on a port for the device.
+    PortForwarded { port: u16, accepted: bool },
+    /// A program on the host, or a peer beyond it, has a connection to one of the device's ports.
+    ChannelOpened {
+        client: ClientKind,
+        /// The device's number for it.
+        channel: u32,
+        port: u16,
+    },
+    /// A channel was not opened.
+    ChannelRefused {
+        client: ClientKind,
+        port: u32,
+        /// APF reason: 1 prohibited, 2 nothing listens, 3 unknown type, 4 no channel is free.
+        reason: u32,
+    },
+    /// One side closed a channel.
+    ChannelClosed {
+        client: ClientKind,
+        channel: u32,
+        by: Party,
+    },
+    /// A UDP datagram that the host passed on.
+    Datagram {
+        client: ClientKind,
+        from: String,
+        from_port: u32,
+        port: u32,
+        size: usize,
+    },
     /// A fault that was asked for took effect.
     FaultInjected { fault: String },
     /// A connection to one of the device's own ports.
@@ -182,6 +214,14 @@ pub enum LoginRefusal {
     CountBehind,
     /// The account's realms do not allow the request.
     NotAuthorized,
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    Host,
+    Device,
 }
 
 /// The system call that a program made.

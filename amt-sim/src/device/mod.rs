@@ -19,13 +19,13 @@ pub use credential::{WeakPassword, check_password, digest_a1};
 pub use fault::{Fault, FaultEffect, FaultError, FaultPoint, Faults};
 pub use firmware::Firmware;
 pub use identity::{Identity, LocalAccount};
-pub use journal::{Entry, Event, Journal, LoginRefusal, Operation};
+pub use journal::{Entry, Event, Journal, LoginRefusal, Operation, Party};
 pub use mode::{ControlMode, Mode, ProvisioningState, Refusal, Traits, Trigger};
 pub use profile::{
     Assumptions, Capabilities, CertificateHash, Certificates, DynamicDns, Features, FirmwareUpdate,
     FirmwareVersions, HashAlgorithm, HashSet, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State,
-    LanInterface, Mac, MeReset, MeiClient, MeiLink, Network, Platform, Profile, ProfileError,
-    RemoteAccess, SetupServer, Timings, Tunnel, TunnelTrigger, Web, WhileDisabled,
+    LanInterface, LmeDrop, Mac, MeReset, MeiClient, MeiLink, Network, Platform, Profile,
+    ProfileError, RemoteAccess, SetupServer, Timings, Tunnel, TunnelTrigger, Web, WhileDisabled,
 };
 pub use rule::{Rule, Rules, UnknownRule};
 pub use seed::Seed;

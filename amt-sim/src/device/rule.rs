@@ -65,6 +65,32 @@ rules! {
     MKHI_UNKNOWN_COMMAND = "device.mkhi.unknown-command";
     /// A UPID message whose byte count is not that of its data is refused with status 2.
     UPID_BYTE_COUNT = "device.upid.byte-count";
+    /// AMT sends PROTOCOLVERSION on LME without being spoken to.
+    LME_SPEAKS_FIRST = "device.lme.speaks-first";
+    /// ... once in the life of a connection.
+    LME_GREETS_ONCE = "device.lme.greets-once";
+    /// Services need a version, forwards and channels need the service: DISCONNECT 2 otherwise.
+    LME_ORDER = "device.lme.order";
+    /// A host of a version below 1.0: DISCONNECT 8.
+    LME_VERSION = "device.lme.version";
+    /// A message that cannot be read: DISCONNECT 2.
+    LME_MALFORMED = "device.lme.malformed";
+    /// There are eight channels: failure 4 for the ninth.
+    LME_CHANNELS = "device.lme.channels";
+    /// Channels of the type forwarded-tcpip only: failure 3 otherwise.
+    LME_CHANNEL_TYPE = "device.lme.channel-type";
+    /// A channel to a port where nothing listens: failure 2.
+    LME_NOBODY_LISTENS = "device.lme.nobody-listens";
+    /// No more data than the host's window allows.
+    LME_SEND_WINDOW = "device.lme.send-window";
+    /// No message longer than the client's longest.
+    LME_MESSAGE_LENGTH = "device.lme.message-length";
+    /// Data taken is credited.
+    LME_CREDIT = "device.lme.credit";
+    /// A CLOSE is answered by a CLOSE, once.
+    LME_CLOSE_ANSWERED = "device.lme.close-answered";
+    /// A CLOSE for a channel that is closed is ignored.
+    LME_LATE_CLOSE = "device.lme.late-close";
     /// StopConfiguration outside of setup mode is status 3.
     STOP_ONLY_IN_SETUP = "device.mode.stop-only-in-setup";
     /// Unprovision over MEI works in client control mode only: status 3 elsewhere.
