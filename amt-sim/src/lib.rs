@@ -14,6 +14,7 @@ mod machine;
 pub mod mei;
 pub mod pki;
 mod time;
+pub mod tls;
 mod wsman;
 
 pub use device::{Entry, Event, Fault, Mode, Profile, Rules, State};
