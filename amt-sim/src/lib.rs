@@ -18,6 +18,7 @@ pub mod tls;
 mod wsman;
 
 pub use device::{Entry, Event, Fault, Mode, Profile, Rules, State};
+pub use http::{NotListening, StreamId};
 pub use machine::{BuildError, Device, DeviceBuilder, Preset};
 pub use mei::{ClientKind, ClientProperties, Errno, Guid, HandleId, Readiness};
 pub use time::{Civil, Instant, UnixTime};
