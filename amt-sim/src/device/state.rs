@@ -48,6 +48,9 @@ pub struct State {
     /// Seconds that the clock was set forward over WS-Management; negative when set back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_offset: i64,
+    /// The password of the firmware's set-up screen is no longer the factory's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mebx_password_set: bool,
 }
 
 fn is_zero(offset: &i64) -> bool {
@@ -106,6 +109,7 @@ impl State {
             setup_record: None,
             wsman: Overlay::default(),
             clock_offset: 0,
+            mebx_password_set: false,
         })
     }
 
