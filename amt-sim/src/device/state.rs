@@ -6,6 +6,7 @@ use super::account::Account;
 use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
+use super::setup::ProvisioningRecord;
 use crate::time::UnixTime;
 
 /// Non-volatile memory. A host may keep it in a file and hand it back at the next power-on.
@@ -41,6 +42,15 @@ pub struct State {
     /// What the last set-up over TLS left behind; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_record: Option<SetupRecord>,
+    /// What the last host-based set-up left behind. The log holds one record: this one or the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioning_record: Option<ProvisioningRecord>,
+    /// Configuration nonces drawn so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nonce_turn: u64,
+    /// DisableClientControlMode was called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_mode_disabled: bool,
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -72,6 +82,11 @@ fn admin() -> String {
     "admin".to_owned()
 }
 
+// The signature is serde's.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl State {
     pub const VERSION: u32 = 1;
 
@@ -93,16 +108,16 @@ impl State {
             host_fqdn: String::new(),
             upid_enabled: false,
             setup_record: None,
+            provisioning_record: None,
+            nonce_turn: 0,
+            client_mode_disabled: false,
         })
     }
 
     /// What a full unprovision leaves: default hashes go back to active, custom ones are erased, the suffix
     /// stays from AMT 12 on.
     pub(crate) fn forget_provisioning(&mut self, keep_dns_suffix: bool) {
-        self.admin_ha1 = None;
-        self.admin_name = admin();
-        self.accounts.clear();
-        self.setup_record = None;
+        self.forget_administrator();
         if !keep_dns_suffix {
             self.pki_dns_suffix.clear();
         }
@@ -110,5 +125,14 @@ impl State {
         for hash in &mut self.hashes {
             hash.active = true;
         }
+    }
+
+    /// What is left of a set-up that was stopped before it was committed: nobody administers the device.
+    pub(crate) fn forget_administrator(&mut self) {
+        self.admin_ha1 = None;
+        self.admin_name = admin();
+        self.accounts.clear();
+        self.setup_record = None;
+        self.provisioning_record = None;
     }
 }
