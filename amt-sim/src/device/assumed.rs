@@ -104,4 +104,20 @@ assumptions! {
     WSMAN_BLOCKING_COMPONENTS = "device.assumed.wsman-blocking-components";
     /// ProvisioningMode is 0 before provisioning.
     WSMAN_PROVISIONING_MODE = "device.assumed.wsman-provisioning-mode";
+    /// A certificate of a chain is judged when it arrives; a refusal and a new leaf both drop what came before.
+    CHAIN_STAGE = "device.assumed.chain-check-stage";
+    /// The longest chain has five certificates.
+    CHAIN_LENGTH = "device.assumed.chain-length";
+    /// What counts as the same domain.
+    SUFFIX_MATCH = "device.assumed.suffix-match";
+    /// Chains with other than RSA PKCS#1 v1.5 signatures are refused.
+    CHAIN_RSA_ONLY = "device.assumed.chain-rsa-only";
+    /// AdminSetup without a complete chain: return value 2.
+    CHAIN_INCOMPLETE = "device.assumed.chain-incomplete-value";
+    /// A record's hash of the signing certificate is its SHA-256.
+    RECORD_HASH = "device.assumed.record-hash";
+    /// What DisableClientControlMode returns, where, and how long it lasts.
+    DISABLE_CLIENT_MODE = "device.assumed.disable-client-mode";
+    /// With EHBC on, AdminSetup works without certificates.
+    EHBC_ADMIN_SETUP = "device.assumed.ehbc-admin-setup";
 }

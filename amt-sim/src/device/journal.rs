@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
+use super::setup::{SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
 
@@ -182,6 +183,21 @@ pub enum Event {
     },
     /// An answer rests on an assumption, not on knowledge of real firmware.
     Assumed { requirement: String },
+    /// A method of host-based set-up was called.
+    HostBasedSetup {
+        method: SetupMethod,
+        /// Number on the wire; 0 is success.
+        return_value: u32,
+        /// What stands behind the number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<SetupRefusal>,
+        /// SHA-256 of the certificate that came with the request or that its signature is measured by.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
+        /// The application's nonce, as hex digits: it must never come twice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mc_nonce: Option<String>,
+    },
     /// Lines were lost because nobody drained the journal in time.
     Overflow { lost: u64 },
 }

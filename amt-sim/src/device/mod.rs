@@ -12,6 +12,7 @@ mod mode;
 mod profile;
 mod rule;
 mod seed;
+pub(crate) mod setup;
 mod state;
 
 pub use account::{AccessPermission, Account, Caller, Interface, Principal, Realm};
@@ -29,6 +30,7 @@ pub use profile::{
 };
 pub use rule::{Rule, Rules, UnknownRule};
 pub use seed::Seed;
+pub use setup::{AdminRecord, ClientRecord, ProvisioningRecord, SetupMethod, SetupRefusal};
 pub use state::{SetupRecord, State};
 
 pub(crate) use fault::Occasion;

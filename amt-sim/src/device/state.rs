@@ -6,6 +6,7 @@ use super::account::Account;
 use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
+use super::setup::ProvisioningRecord;
 use crate::time::UnixTime;
 use crate::wsman::Overlay;
 
@@ -51,10 +52,15 @@ pub struct State {
     /// The password of the firmware's set-up screen is no longer the factory's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mebx_password_set: bool,
-}
-
-fn is_zero(offset: &i64) -> bool {
-    *offset == 0
+    /// What the last host-based set-up left behind. The log holds one record: this one or the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioning_record: Option<ProvisioningRecord>,
+    /// Configuration nonces drawn so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nonce_turn: u64,
+    /// DisableClientControlMode was called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_mode_disabled: bool,
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -86,6 +92,11 @@ fn admin() -> String {
     "admin".to_owned()
 }
 
+// The signature is serde's.
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
+}
+
 impl State {
     pub const VERSION: u32 = 1;
 
@@ -110,17 +121,17 @@ impl State {
             wsman: Overlay::default(),
             clock_offset: 0,
             mebx_password_set: false,
+            provisioning_record: None,
+            nonce_turn: 0,
+            client_mode_disabled: false,
         })
     }
 
     /// What a full unprovision leaves: default hashes go back to active, custom ones are erased, the suffix
     /// stays from AMT 12 on.
     pub(crate) fn forget_provisioning(&mut self, keep_dns_suffix: bool) {
-        self.admin_ha1 = None;
-        self.admin_name = admin();
-        self.accounts.clear();
-        self.setup_record = None;
         self.wsman.clear();
+        self.forget_administrator();
         if !keep_dns_suffix {
             self.pki_dns_suffix.clear();
         }
@@ -128,5 +139,14 @@ impl State {
         for hash in &mut self.hashes {
             hash.active = true;
         }
+    }
+
+    /// What is left of a set-up that was stopped before it was committed: nobody administers the device.
+    pub(crate) fn forget_administrator(&mut self) {
+        self.admin_ha1 = None;
+        self.admin_name = admin();
+        self.accounts.clear();
+        self.setup_record = None;
+        self.provisioning_record = None;
     }
 }
