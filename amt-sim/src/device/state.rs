@@ -7,6 +7,7 @@ use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
 use crate::time::UnixTime;
+use crate::wsman::Overlay;
 
 /// Non-volatile memory. A host may keep it in a file and hand it back at the next power-on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,16 @@ pub struct State {
     /// What the last set-up over TLS left behind; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_record: Option<SetupRecord>,
+    /// What clients wrote over WS-Management.
+    #[serde(default, skip_serializing_if = "Overlay::is_empty")]
+    pub wsman: Overlay,
+    /// Seconds that the clock was set forward over WS-Management; negative when set back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_offset: i64,
+}
+
+fn is_zero(offset: &i64) -> bool {
+    *offset == 0
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -93,6 +104,8 @@ impl State {
             host_fqdn: String::new(),
             upid_enabled: false,
             setup_record: None,
+            wsman: Overlay::default(),
+            clock_offset: 0,
         })
     }
 
@@ -103,6 +116,7 @@ impl State {
         self.admin_name = admin();
         self.accounts.clear();
         self.setup_record = None;
+        self.wsman.clear();
         if !keep_dns_suffix {
             self.pki_dns_suffix.clear();
         }
