@@ -56,6 +56,8 @@ pub(crate) struct Change<'a> {
     pub(crate) caller: &'a Caller,
     /// All keys of the instance; at a Create those that the client gave.
     pub(crate) keys: Selectors,
+    /// Selectors as the client sent them, for classes that are addressed in odd ways.
+    pub(crate) selectors: Selectors,
     /// What the instance was; empty at a Create.
     pub(crate) before: Instance,
     /// Exactly the properties that the client sent; empty at a Delete.
