@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
+use super::consent::Consent;
+use super::host_power::{HostPower, NextBoot};
+use super::key_store::{StoredKey, TlsSettings};
 use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
@@ -61,6 +64,27 @@ pub struct State {
     /// DisableClientControlMode was called.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub client_mode_disabled: bool,
+    /// The user's consent, while it is asked for or given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consent>,
+    /// Key pairs that were generated or given over WS-Management.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<StoredKey>,
+    /// TLS as it was last committed; absent when it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
+    /// The power state that an operator put the host into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_power: Option<HostPower>,
+    /// How the host boots next.
+    #[serde(default, skip_serializing_if = "NextBoot::is_usual")]
+    pub next_boot: NextBoot,
+    /// The power package that was chosen: InstanceID of AMT_SystemPowerScheme.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_scheme: Option<String>,
+    /// `boots` when the event log was cleared last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_cleared_at: Option<u64>,
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -124,6 +148,13 @@ impl State {
             provisioning_record: None,
             nonce_turn: 0,
             client_mode_disabled: false,
+            consent: None,
+            keys: Vec::new(),
+            tls: None,
+            host_power: None,
+            next_boot: NextBoot::default(),
+            power_scheme: None,
+            events_cleared_at: None,
         })
     }
 
@@ -132,6 +163,11 @@ impl State {
     pub(crate) fn forget_provisioning(&mut self, keep_dns_suffix: bool) {
         self.wsman.clear();
         self.forget_administrator();
+        self.consent = None;
+        self.keys.clear();
+        self.tls = None;
+        self.next_boot = NextBoot::default();
+        self.power_scheme = None;
         if !keep_dns_suffix {
             self.pki_dns_suffix.clear();
         }
