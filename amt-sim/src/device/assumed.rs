@@ -78,6 +78,4 @@ assumptions! {
     WSMAN_EVENTING = "device.assumed.wsman-eventing";
     /// GetUnprovisionBlockingComponents names none.
     WSMAN_BLOCKING_COMPONENTS = "device.assumed.wsman-blocking-components";
-    /// ProvisioningMode is 0 before provisioning.
-    WSMAN_PROVISIONING_MODE = "device.assumed.wsman-provisioning-mode";
 }

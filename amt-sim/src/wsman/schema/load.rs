@@ -52,6 +52,13 @@ pub(super) fn all() -> (BTreeMap<String, Class>, Vec<String>) {
     for file in fixtures::WSMAN {
         read(file.path, file.text, &mut classes, &mut problems);
     }
+    #[cfg(test)]
+    read(
+        "probe.toml",
+        include_str!("probe.toml"),
+        &mut classes,
+        &mut problems,
+    );
     (classes, problems)
 }
 
