@@ -210,11 +210,8 @@ fn parameters(method: &str, raw: &RawMethod, complain: &mut impl FnMut(String)) 
         }
     }
     for (name, word) in &raw.output {
-        match Type::parse(word) {
-            Some(kind) => {
-                parameters.output.insert(name.clone(), kind);
-            }
-            None => complain(format!("{method} -> {name}: cannot read {word:?}")),
+        if Type::parse(word).is_none() {
+            complain(format!("{method} -> {name}: cannot read {word:?}"));
         }
     }
     parameters
