@@ -27,6 +27,8 @@ pub struct Firmware {
     pub(crate) web: crate::http::Runtime,
     /// Host-based set-up as far as it has come.
     pub(crate) setup: super::setup::Runtime,
+    /// Messages counted and enumerations under way.
+    pub(crate) wsman: crate::wsman::Runtime,
     pub(crate) now: Instant,
     /// What the real-time clock showed at power-on.
     pub(crate) clock_at_power_on: UnixTime,
@@ -55,6 +57,7 @@ impl Firmware {
             faults,
             web: crate::http::Runtime::default(),
             setup: super::setup::Runtime::default(),
+            wsman: crate::wsman::Runtime::default(),
             now: Instant::POWER_ON,
             clock_at_power_on: clock,
             dirty: true,
@@ -105,7 +108,8 @@ impl Firmware {
 
     /// What the real-time clock shows now.
     pub(crate) fn clock(&self) -> UnixTime {
-        self.clock_at_power_on.after(self.now - Instant::POWER_ON)
+        let unset = self.clock_at_power_on.after(self.now - Instant::POWER_ON);
+        UnixTime(unset.0.saturating_add(self.state.clock_offset))
     }
 
     /// Changes non-volatile memory.

@@ -8,6 +8,7 @@ use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
 use super::setup::ProvisioningRecord;
 use crate::time::UnixTime;
+use crate::wsman::Overlay;
 
 /// Non-volatile memory. A host may keep it in a file and hand it back at the next power-on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +52,19 @@ pub struct State {
     /// DisableClientControlMode was called.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub client_mode_disabled: bool,
+    /// What clients wrote over WS-Management.
+    #[serde(default, skip_serializing_if = "Overlay::is_empty")]
+    pub wsman: Overlay,
+    /// Seconds that the clock was set forward over WS-Management; negative when set back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_offset: i64,
+    /// The password of the firmware's set-up screen is no longer the factory's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mebx_password_set: bool,
+}
+
+fn is_zero(offset: &i64) -> bool {
+    *offset == 0
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -111,6 +125,9 @@ impl State {
             provisioning_record: None,
             nonce_turn: 0,
             client_mode_disabled: false,
+            wsman: Overlay::default(),
+            clock_offset: 0,
+            mebx_password_set: false,
         })
     }
 
@@ -118,6 +135,11 @@ impl State {
     /// stays from AMT 12 on.
     pub(crate) fn forget_provisioning(&mut self, keep_dns_suffix: bool) {
         self.forget_administrator();
+        self.admin_ha1 = None;
+        self.admin_name = admin();
+        self.accounts.clear();
+        self.setup_record = None;
+        self.wsman.clear();
         if !keep_dns_suffix {
             self.pki_dns_suffix.clear();
         }
