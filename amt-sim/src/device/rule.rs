@@ -117,6 +117,10 @@ rules! {
     PKI_ROOT_KNOWN = "device.pki.root-known";
     /// The hash of a chain's root is active.
     PKI_ROOT_ACTIVE = "device.pki.root-active";
+    /// SHA-1 hashes of roots cannot be added from AMT 16 on.
+    PKI_NO_NEW_SHA1 = "device.pki.no-new-sha1";
+    /// Factory hashes of roots can be switched off, but neither changed nor deleted.
+    PKI_FACTORY_HASHES = "device.pki.factory-hashes";
     /// Small breaches in a request are forgiven and journaled; knocked out, they are faults.
     WSMAN_FORGIVING = "device.wsman.forgiving";
     /// A header with mustUnderstand that the device does not know is a fault.

@@ -47,7 +47,7 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioning_record: Option<ProvisioningRecord>,
     /// Configuration nonces drawn so far.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_first")]
     pub nonce_turn: u64,
     /// DisableClientControlMode was called.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -97,8 +97,8 @@ fn admin() -> String {
 }
 
 // The signature is serde's.
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_first(turn: &u64) -> bool {
+    *turn == 0
 }
 
 impl State {
@@ -134,12 +134,7 @@ impl State {
     /// What a full unprovision leaves: default hashes go back to active, custom ones are erased, the suffix
     /// stays from AMT 12 on.
     pub(crate) fn forget_provisioning(&mut self, keep_dns_suffix: bool) {
-        self.forget_administrator();
-        self.admin_ha1 = None;
-        self.admin_name = admin();
-        self.accounts.clear();
-        self.setup_record = None;
-        self.wsman.clear();
+        self.forget_set_up();
         if !keep_dns_suffix {
             self.pki_dns_suffix.clear();
         }
@@ -149,12 +144,14 @@ impl State {
         }
     }
 
-    /// What is left of a set-up that was stopped before it was committed: nobody administers the device.
-    pub(crate) fn forget_administrator(&mut self) {
+    /// What is left of a set-up that was stopped before it was committed: nobody administers the device, and
+    /// nothing is configured.
+    pub(crate) fn forget_set_up(&mut self) {
         self.admin_ha1 = None;
         self.admin_name = admin();
         self.accounts.clear();
         self.setup_record = None;
         self.provisioning_record = None;
+        self.wsman.clear();
     }
 }
