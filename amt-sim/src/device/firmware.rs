@@ -25,10 +25,10 @@ pub struct Firmware {
     pub(crate) faults: Faults,
     /// Connections to the device's own HTTP server.
     pub(crate) web: crate::http::Runtime,
-    /// Host-based set-up as far as it has come.
-    pub(crate) setup: super::setup::Runtime,
     /// Messages counted and enumerations under way.
     pub(crate) wsman: crate::wsman::Runtime,
+    /// Host-based set-up as far as it has come.
+    pub(crate) setup: super::setup::Runtime,
     pub(crate) now: Instant,
     /// What the real-time clock showed at power-on.
     pub(crate) clock_at_power_on: UnixTime,
@@ -56,8 +56,8 @@ impl Firmware {
             rules,
             faults,
             web: crate::http::Runtime::default(),
-            setup: super::setup::Runtime::default(),
             wsman: crate::wsman::Runtime::default(),
+            setup: super::setup::Runtime::default(),
             now: Instant::POWER_ON,
             clock_at_power_on: clock,
             dirty: true,

@@ -65,12 +65,80 @@ rules! {
     MKHI_UNKNOWN_COMMAND = "device.mkhi.unknown-command";
     /// A UPID message whose byte count is not that of its data is refused with status 2.
     UPID_BYTE_COUNT = "device.upid.byte-count";
+    /// AMT sends PROTOCOLVERSION on LME without being spoken to.
+    LME_SPEAKS_FIRST = "device.lme.speaks-first";
+    /// ... once in the life of a connection.
+    LME_GREETS_ONCE = "device.lme.greets-once";
+    /// Services need a version, forwards and channels need the service: DISCONNECT 2 otherwise.
+    LME_ORDER = "device.lme.order";
+    /// A host of a version below 1.0: DISCONNECT 8.
+    LME_VERSION = "device.lme.version";
+    /// A message that cannot be read: DISCONNECT 2.
+    LME_MALFORMED = "device.lme.malformed";
+    /// There are eight channels: failure 4 for the ninth.
+    LME_CHANNELS = "device.lme.channels";
+    /// Channels of the type forwarded-tcpip only: failure 3 otherwise.
+    LME_CHANNEL_TYPE = "device.lme.channel-type";
+    /// A channel to a port where nothing listens: failure 2.
+    LME_NOBODY_LISTENS = "device.lme.nobody-listens";
+    /// No more data than the host's window allows.
+    LME_SEND_WINDOW = "device.lme.send-window";
+    /// No message longer than the client's longest.
+    LME_MESSAGE_LENGTH = "device.lme.message-length";
+    /// Data taken is credited.
+    LME_CREDIT = "device.lme.credit";
+    /// A CLOSE is answered by a CLOSE, once.
+    LME_CLOSE_ANSWERED = "device.lme.close-answered";
+    /// A CLOSE for a channel that is closed is ignored.
+    LME_LATE_CLOSE = "device.lme.late-close";
     /// StopConfiguration outside of setup mode is status 3.
     STOP_ONLY_IN_SETUP = "device.mode.stop-only-in-setup";
     /// Unprovision over MEI works in client control mode only: status 3 elsewhere.
     MEI_UNPROVISION_CLIENT_ONLY = "device.mode.mei-unprovision-client-only";
     /// The operational state may only change before provisioning.
     OPERATIONAL_STATE_ONLY_PRE = "device.mode.operational-state-only-pre";
+    /// `$$OsAdmin` logs in from the host only.
+    LOGIN_OS_ADMIN_LOCAL = "device.login.os-admin-local";
+    /// An account of the access control list is good on the side that its entry names.
+    LOGIN_ACCESS_PERMISSION = "device.login.access-permission";
+    /// An account that is switched off cannot log in.
+    LOGIN_ENABLED = "device.login.enabled";
+    /// All 32 digits of a digest response are compared (CVE-2017-5689 is what happens without).
+    HTTP_DIGEST_RESPONSE = "device.http.digest-response";
+    /// The realm of a login is the device's own.
+    HTTP_DIGEST_REALM = "device.http.digest-realm";
+    /// The uri of a login is that of its request.
+    HTTP_DIGEST_URI = "device.http.digest-uri";
+    /// A login names qop=auth, a client nonce and a count.
+    HTTP_DIGEST_QOP = "device.http.digest-qop";
+    /// A nonce is one of the device's own, and not too old.
+    HTTP_NONCE_LIFE = "device.http.nonce-life";
+    /// The count of a nonce rises, over all connections.
+    HTTP_NONCE_COUNT = "device.http.nonce-count";
+    /// Small breaches in a request are forgiven and journaled; knocked out, they are faults.
+    WSMAN_FORGIVING = "device.wsman.forgiving";
+    /// A header with mustUnderstand that the device does not know is a fault.
+    WSMAN_MUST_UNDERSTAND = "device.wsman.must-understand";
+    /// Callers other than administrators have the classes and methods of their realms.
+    WSMAN_REALMS = "device.wsman.realms";
+    /// Partial and absent selectors mean the one instance that agrees with them.
+    WSMAN_PARTIAL_SELECTORS = "device.wsman.partial-selectors";
+    /// Values of properties and parameters must be of their type.
+    WSMAN_VALUE_TYPES = "device.wsman.value-types";
+    /// Put changes writable properties only.
+    WSMAN_READ_ONLY = "device.wsman.read-only-properties";
+    /// Create of an instance that exists is a fault.
+    WSMAN_ALREADY_EXISTS = "device.wsman.already-exists";
+    /// Pull without MaxElements gives one instance.
+    WSMAN_PULL_ONE = "device.wsman.pull-one-by-default";
+    /// A context is good for one Pull, and for five minutes.
+    WSMAN_CONTEXT = "device.wsman.enumeration-context";
+    /// ExtendProvisioningPeriod works in setup mode only.
+    WSMAN_EXTEND_PERIOD = "device.wsman.extend-period-in-setup";
+    /// SetMEBxPassword takes strong passwords only.
+    WSMAN_MEBX_PASSWORD = "device.wsman.mebx-password";
+    /// From AMT 19 on, CommitChanges in setup mode wants SetMEBxPassword first: 2057.
+    WSMAN_COMMIT_MEBX = "device.wsman.commit-needs-mebx-password";
     /// Setup and AdminSetup take the password as an MD5 digest only: return value 3 otherwise.
     SETUP_PASSWORD_TYPE = "device.setup.password-type";
     /// Setup is return value 4 once client control mode was disabled.
@@ -121,30 +189,36 @@ rules! {
     PKI_NO_NEW_SHA1 = "device.pki.no-new-sha1";
     /// Factory hashes of roots can be switched off, but neither changed nor deleted.
     PKI_FACTORY_HASHES = "device.pki.factory-hashes";
-    /// Small breaches in a request are forgiven and journaled; knocked out, they are faults.
-    WSMAN_FORGIVING = "device.wsman.forgiving";
-    /// A header with mustUnderstand that the device does not know is a fault.
-    WSMAN_MUST_UNDERSTAND = "device.wsman.must-understand";
-    /// Callers other than administrators have the classes and methods of their realms.
-    WSMAN_REALMS = "device.wsman.realms";
-    /// Partial and absent selectors mean the one instance that agrees with them.
-    WSMAN_PARTIAL_SELECTORS = "device.wsman.partial-selectors";
-    /// Values of properties and parameters must be of their type.
-    WSMAN_VALUE_TYPES = "device.wsman.value-types";
-    /// Put changes writable properties only.
-    WSMAN_READ_ONLY = "device.wsman.read-only-properties";
-    /// Create of an instance that exists is a fault.
-    WSMAN_ALREADY_EXISTS = "device.wsman.already-exists";
-    /// Pull without MaxElements gives one instance.
-    WSMAN_PULL_ONE = "device.wsman.pull-one-by-default";
-    /// A context is good for one Pull, and for five minutes.
-    WSMAN_CONTEXT = "device.wsman.enumeration-context";
-    /// ExtendProvisioningPeriod works in setup mode only.
-    WSMAN_EXTEND_PERIOD = "device.wsman.extend-period-in-setup";
-    /// SetMEBxPassword takes strong passwords only.
-    WSMAN_MEBX_PASSWORD = "device.wsman.mebx-password";
-    /// From AMT 19 on, CommitChanges in setup mode wants SetMEBxPassword first: 2057.
-    WSMAN_COMMIT_MEBX = "device.wsman.commit-needs-mebx-password";
+    /// DigestPassword is base64 of the sixteen octets of MD5(user:realm:password): return value 36 otherwise.
+    DIGEST_PASSWORD_OCTETS = "device.wsman.digest-password-octets";
+    /// A port that takes its address from DHCP is not given one: fault InvalidRepresentation.
+    DHCP_WITHOUT_ADDRESSES = "device.wsman.dhcp-without-addresses";
+    /// In client control mode the consent policy cannot be changed.
+    CONSENT_POLICY_CLIENT_MODE = "device.wsman.consent-policy-client-mode";
+    /// Boot options need the user's consent where the policy says so.
+    CONSENT_FOR_BOOT = "device.wsman.consent-for-boot";
+    /// A consent can be asked for only while none is pending: return value 2 otherwise.
+    CONSENT_ONE_AT_A_TIME = "device.wsman.consent-one-at-a-time";
+    /// Three wrong consent codes end the consent.
+    CONSENT_ATTEMPTS = "device.wsman.consent-attempts";
+    /// TLS settings take effect on CommitChanges.
+    TLS_NEEDS_COMMIT = "device.wsman.tls-needs-commit";
+    /// A certificate that is in use cannot be deleted.
+    CERTIFICATE_IN_USE = "device.wsman.certificate-in-use";
+    /// A certificate or key that is stored already is refused as a duplicate: return value 2058.
+    CERTIFICATE_DUPLICATE = "device.wsman.certificate-duplicate";
+    /// A second TLS credential context is refused: fault AlreadyExists.
+    TLS_CONTEXT_ONCE = "device.wsman.tls-context-once";
+    /// A certification request names the key of the pair that signs it: return value 2064 otherwise.
+    REQUEST_KEY = "device.wsman.request-key";
+    /// At most five alarms: fault QuotaLimit for the sixth.
+    ALARM_LIMIT = "device.wsman.alarm-limit";
+    /// A wireless profile is complete and its name and priority are its own: return value 3 otherwise.
+    WIFI_PROFILE = "device.wsman.wifi-profile";
+    /// At most six remote access servers and two a policy: return value 23.
+    REMOTE_ACCESS_LIMITS = "device.wsman.remote-access-limits";
+    /// A policy refers to servers that are there.
+    REMOTE_ACCESS_REFERENCE = "device.wsman.remote-access-reference";
 }
 
 /// Which rules this device enforces: all but those knocked out.

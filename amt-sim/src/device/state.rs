@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
+use super::consent::Consent;
+use super::host_power::{HostPower, NextBoot};
+use super::key_store::{StoredKey, TlsSettings};
 use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
@@ -43,15 +46,6 @@ pub struct State {
     /// What the last set-up over TLS left behind; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_record: Option<SetupRecord>,
-    /// What the last host-based set-up left behind. The log holds one record: this one or the other.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provisioning_record: Option<ProvisioningRecord>,
-    /// Configuration nonces drawn so far.
-    #[serde(default, skip_serializing_if = "is_first")]
-    pub nonce_turn: u64,
-    /// DisableClientControlMode was called.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub client_mode_disabled: bool,
     /// What clients wrote over WS-Management.
     #[serde(default, skip_serializing_if = "Overlay::is_empty")]
     pub wsman: Overlay,
@@ -61,10 +55,36 @@ pub struct State {
     /// The password of the firmware's set-up screen is no longer the factory's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mebx_password_set: bool,
-}
-
-fn is_zero(offset: &i64) -> bool {
-    *offset == 0
+    /// What the last host-based set-up left behind. The log holds one record: this one or the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioning_record: Option<ProvisioningRecord>,
+    /// Configuration nonces drawn so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nonce_turn: u64,
+    /// DisableClientControlMode was called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_mode_disabled: bool,
+    /// The user's consent, while it is asked for or given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consent>,
+    /// Key pairs that were generated or given over WS-Management.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<StoredKey>,
+    /// TLS as it was last committed; absent when it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
+    /// The power state that an operator put the host into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_power: Option<HostPower>,
+    /// How the host boots next.
+    #[serde(default, skip_serializing_if = "NextBoot::is_usual")]
+    pub next_boot: NextBoot,
+    /// The power package that was chosen: InstanceID of AMT_SystemPowerScheme.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_scheme: Option<String>,
+    /// `boots` when the event log was cleared last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_cleared_at: Option<u64>,
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -97,8 +117,8 @@ fn admin() -> String {
 }
 
 // The signature is serde's.
-fn is_first(turn: &u64) -> bool {
-    *turn == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 impl State {
@@ -122,12 +142,19 @@ impl State {
             host_fqdn: String::new(),
             upid_enabled: false,
             setup_record: None,
-            provisioning_record: None,
-            nonce_turn: 0,
-            client_mode_disabled: false,
             wsman: Overlay::default(),
             clock_offset: 0,
             mebx_password_set: false,
+            provisioning_record: None,
+            nonce_turn: 0,
+            client_mode_disabled: false,
+            consent: None,
+            keys: Vec::new(),
+            tls: None,
+            host_power: None,
+            next_boot: NextBoot::default(),
+            power_scheme: None,
+            events_cleared_at: None,
         })
     }
 
@@ -144,8 +171,8 @@ impl State {
         }
     }
 
-    /// What is left of a set-up that was stopped before it was committed: nobody administers the device, and
-    /// nothing is configured.
+    /// What is left of a set-up that was stopped before it was committed: nobody administers the device,
+    /// and nothing is configured. Root hashes and the suffix are no part of it.
     pub(crate) fn forget_set_up(&mut self) {
         self.admin_ha1 = None;
         self.admin_name = admin();
@@ -153,5 +180,10 @@ impl State {
         self.setup_record = None;
         self.provisioning_record = None;
         self.wsman.clear();
+        self.consent = None;
+        self.keys.clear();
+        self.tls = None;
+        self.next_boot = NextBoot::default();
+        self.power_scheme = None;
     }
 }
