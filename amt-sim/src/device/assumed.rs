@@ -90,4 +90,20 @@ assumptions! {
     WIFI_PROFILES = "device.assumed.wifi-profile-limits";
     /// Which policy a Put of AMT_RemoteAccessPolicyAppliesToMPS changes when its selectors name none.
     APPLIES_TO_MPS = "device.assumed.applies-to-mps-selectors";
+    /// Identify: vendor and version strings.
+    WSMAN_IDENTIFY = "device.assumed.wsman-identify";
+    /// 32 enumerations at a time.
+    WSMAN_ENUMERATIONS = "device.assumed.wsman-enumeration-limit";
+    /// Selectors that more than one instance agrees with: InvalidSelectors.
+    WSMAN_AMBIGUOUS = "device.assumed.wsman-ambiguous-selectors";
+    /// A required parameter that is missing: InvalidParameter.
+    WSMAN_MISSING_PARAMETER = "device.assumed.wsman-missing-parameter";
+    /// A method that the class has and the device lacks: ActionNotSupported.
+    WSMAN_METHOD_LACKING = "device.assumed.wsman-method-lacking";
+    /// Subscribe and its like: ActionNotSupported.
+    WSMAN_EVENTING = "device.assumed.wsman-eventing";
+    /// GetUnprovisionBlockingComponents names none.
+    WSMAN_BLOCKING_COMPONENTS = "device.assumed.wsman-blocking-components";
+    /// ProvisioningMode is 0 before provisioning.
+    WSMAN_PROVISIONING_MODE = "device.assumed.wsman-provisioning-mode";
 }

@@ -25,6 +25,8 @@ pub struct Firmware {
     pub(crate) faults: Faults,
     /// Connections to the device's own HTTP server.
     pub(crate) web: crate::http::Runtime,
+    /// Messages counted and enumerations under way.
+    pub(crate) wsman: crate::wsman::Runtime,
     pub(crate) now: Instant,
     /// What the real-time clock showed at power-on.
     pub(crate) clock_at_power_on: UnixTime,
@@ -52,6 +54,7 @@ impl Firmware {
             rules,
             faults,
             web: crate::http::Runtime::default(),
+            wsman: crate::wsman::Runtime::default(),
             now: Instant::POWER_ON,
             clock_at_power_on: clock,
             dirty: true,

@@ -82,6 +82,23 @@ pub enum Event {
         id: u32,
         status: u32,
     },
+    /// A WS-Management request was read and answered.
+    Wsman {
+        /// Who was logged in.
+        user: String,
+        /// `Get`, `Pull` and so on, or a method's name.
+        action: String,
+        /// Empty for requests that name none.
+        class: String,
+        /// What a method returned.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        return_value: Option<u32>,
+        /// Name of the fault, or `NotAuthorized`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<String>,
+    },
+    /// Something in a WS-Management request that is wrong by the standard and was forgiven, or why it was not.
+    WsmanFinding { what: String },
     /// The device changed its mode.
     ModeChanged {
         from: Mode,
@@ -102,8 +119,6 @@ pub enum Event {
     FaultInjected { fault: String },
     /// An answer rests on an assumption, not on knowledge of real firmware.
     Assumed { requirement: String },
-    /// A request breaks a requirement on whoever sent it, or one that clients often get wrong.
-    Finding { requirement: String, why: String },
     /// The user sees this code on the screen and may tell it to the operator.
     ConsentDisplayed { code: String },
     /// The user's consent ended, was given, or was refused.
@@ -131,6 +146,7 @@ impl Event {
                 | Self::Command { .. }
                 | Self::Malformed { .. }
                 | Self::UnknownCommand { .. }
+                | Self::Wsman { .. }
                 | Self::ModeChanged { .. }
                 | Self::ModeRefused { .. }
                 | Self::LinkReset { .. }

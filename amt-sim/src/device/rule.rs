@@ -101,6 +101,30 @@ rules! {
     REMOTE_ACCESS_LIMITS = "device.wsman.remote-access-limits";
     /// A policy refers to servers that are there.
     REMOTE_ACCESS_REFERENCE = "device.wsman.remote-access-reference";
+    /// Small breaches in a request are forgiven and journaled; knocked out, they are faults.
+    WSMAN_FORGIVING = "device.wsman.forgiving";
+    /// A header with mustUnderstand that the device does not know is a fault.
+    WSMAN_MUST_UNDERSTAND = "device.wsman.must-understand";
+    /// Callers other than administrators have the classes and methods of their realms.
+    WSMAN_REALMS = "device.wsman.realms";
+    /// Partial and absent selectors mean the one instance that agrees with them.
+    WSMAN_PARTIAL_SELECTORS = "device.wsman.partial-selectors";
+    /// Values of properties and parameters must be of their type.
+    WSMAN_VALUE_TYPES = "device.wsman.value-types";
+    /// Put changes writable properties only.
+    WSMAN_READ_ONLY = "device.wsman.read-only-properties";
+    /// Create of an instance that exists is a fault.
+    WSMAN_ALREADY_EXISTS = "device.wsman.already-exists";
+    /// Pull without MaxElements gives one instance.
+    WSMAN_PULL_ONE = "device.wsman.pull-one-by-default";
+    /// A context is good for one Pull, and for five minutes.
+    WSMAN_CONTEXT = "device.wsman.enumeration-context";
+    /// ExtendProvisioningPeriod works in setup mode only.
+    WSMAN_EXTEND_PERIOD = "device.wsman.extend-period-in-setup";
+    /// SetMEBxPassword takes strong passwords only.
+    WSMAN_MEBX_PASSWORD = "device.wsman.mebx-password";
+    /// From AMT 19 on, CommitChanges in setup mode wants SetMEBxPassword first: 2057.
+    WSMAN_COMMIT_MEBX = "device.wsman.commit-needs-mebx-password";
 }
 
 /// Which rules this device enforces: all but those knocked out.

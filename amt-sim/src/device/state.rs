@@ -72,6 +72,9 @@ pub struct State {
     /// `boots` when the event log was cleared last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events_cleared_at: Option<u64>,
+    /// The password of the firmware's set-up screen is no longer the factory's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mebx_password_set: bool,
 }
 
 fn is_zero(offset: &i64) -> bool {
@@ -137,6 +140,7 @@ impl State {
             next_boot: NextBoot::default(),
             power_scheme: None,
             events_cleared_at: None,
+            mebx_password_set: false,
         })
     }
 

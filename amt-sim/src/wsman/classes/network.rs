@@ -164,9 +164,8 @@ fn put_port(change: &mut Change<'_>) -> Result<Applied, Fault> {
     };
     if dhcp && STATIC.iter().any(|name| given(&name)) {
         if change.fw.enforced(Rule::DHCP_WITHOUT_ADDRESSES) {
-            change.fw.record(Event::Finding {
-                requirement: Rule::DHCP_WITHOUT_ADDRESSES.id().to_owned(),
-                why: "Put of DHCPEnabled true with an address".to_owned(),
+            change.fw.record(Event::WsmanFinding {
+                what: "Put of DHCPEnabled true with an address".to_owned(),
             });
             return Err(Fault::InvalidValues);
         }
