@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
+use super::setup::{SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
 
@@ -115,10 +117,87 @@ pub enum Event {
     LinkReset { cause: String },
     /// The MEI link works again after a reset.
     LinkUp,
+    /// The firmware ended a connection by itself.
+    HungUp { handle: u32, client: ClientKind },
+    /// The host was asked to listen on a port for the device.
+    PortForwarded { port: u16, accepted: bool },
+    /// A program on the host, or a peer beyond it, has a connection to one of the device's ports.
+    ChannelOpened {
+        client: ClientKind,
+        /// The device's number for it.
+        channel: u32,
+        port: u16,
+    },
+    /// A channel was not opened.
+    ChannelRefused {
+        client: ClientKind,
+        port: u32,
+        /// APF reason: 1 prohibited, 2 nothing listens, 3 unknown type, 4 no channel is free.
+        reason: u32,
+    },
+    /// One side closed a channel.
+    ChannelClosed {
+        client: ClientKind,
+        channel: u32,
+        by: Party,
+    },
+    /// A UDP datagram that the host passed on.
+    Datagram {
+        client: ClientKind,
+        from: String,
+        from_port: u32,
+        port: u32,
+        size: usize,
+    },
     /// A fault that was asked for took effect.
     FaultInjected { fault: String },
+    /// A connection to one of the device's own ports.
+    StreamOpened {
+        stream: u32,
+        side: Interface,
+        port: u16,
+    },
+    /// The connection is gone.
+    StreamClosed { stream: u32 },
+    /// An HTTP request was answered.
+    HttpRequest {
+        stream: u32,
+        method: String,
+        target: String,
+        /// Whom it was proven to come from; absent for a request without a login that holds.
+        user: Option<String>,
+        status: u16,
+    },
+    /// What a client sent breaks HTTP: the client's fault.
+    HttpMalformed {
+        stream: u32,
+        why: String,
+        /// It was understood and answered all the same.
+        tolerated: bool,
+    },
+    /// A login that does not hold. A request without any is not one.
+    LoginRefused {
+        stream: u32,
+        user: String,
+        reason: LoginRefusal,
+    },
     /// An answer rests on an assumption, not on knowledge of real firmware.
     Assumed { requirement: String },
+    /// A method of host-based set-up was called.
+    HostBasedSetup {
+        method: SetupMethod,
+        /// Number on the wire; 0 is success.
+        return_value: u32,
+        /// What stands behind the number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<SetupRefusal>,
+        /// SHA-256 of the certificate that came with the request or that its signature is measured by.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
+        /// The application's nonce, as hex digits: it must never come twice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mc_nonce: Option<String>,
+    },
     /// The user sees this code on the screen and may tell it to the operator.
     ConsentDisplayed { code: String },
     /// The user's consent ended, was given, or was refused.
@@ -153,6 +232,43 @@ impl Event {
                 | Self::LinkUp
         )
     }
+}
+
+/// Why a login does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum LoginRefusal {
+    /// The `Authorization` header is no HTTP digest.
+    Unreadable,
+    /// The realm is another device's, or this one's from before it was unprovisioned.
+    ForeignRealm,
+    /// The login was made for another request target.
+    WrongUri,
+    /// Not `qop=auth` with MD5, client nonce and count.
+    WrongQuality,
+    /// Nobody can log in by that name on this side.
+    UnknownUser,
+    /// Too many wrong passwords before.
+    Locked,
+    /// The response is empty, or of another password.
+    WrongResponse,
+    /// The nonce was never given out, or is forgotten: told as stale.
+    UnknownNonce,
+    /// The nonce is too old: told as stale.
+    StaleNonce,
+    /// The count of the nonce did not rise: told as stale.
+    CountBehind,
+    /// The account's realms do not allow the request.
+    NotAuthorized,
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    Host,
+    Device,
 }
 
 /// The system call that a program made.
