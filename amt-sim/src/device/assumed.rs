@@ -144,10 +144,4 @@ assumptions! {
     WIFI_PROFILES = "device.assumed.wifi-profile-limits";
     /// Which policy a Put of AMT_RemoteAccessPolicyAppliesToMPS changes when its selectors name none.
     APPLIES_TO_MPS = "device.assumed.applies-to-mps-selectors";
-    /// Requests longer than some limit, and those that are no HTTP, are answered with 400.
-    HTTP_BAD_REQUEST = "device.assumed.http-bad-request";
-    /// What paths other than `/wsman` and methods other than POST are answered with.
-    HTTP_PAGES = "device.assumed.http-pages";
-    /// An account is locked for a while after wrong passwords.
-    LOGIN_LOCK = "device.assumed.login-lock";
 }
