@@ -64,4 +64,10 @@ assumptions! {
     UPID_RESULTS = "device.assumed.upid-results";
     /// HOTHAM: header fields and result of what it does not know, and what the log contains.
     HOTHAM = "device.assumed.hotham-log";
+    /// Requests longer than some limit, and those that are no HTTP, are answered with 400.
+    HTTP_BAD_REQUEST = "device.assumed.http-bad-request";
+    /// What paths other than `/wsman` and methods other than POST are answered with.
+    HTTP_PAGES = "device.assumed.http-pages";
+    /// An account is locked for a while after wrong passwords.
+    LOGIN_LOCK = "device.assumed.login-lock";
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
@@ -100,6 +101,36 @@ pub enum Event {
     LinkUp,
     /// A fault that was asked for took effect.
     FaultInjected { fault: String },
+    /// A connection to one of the device's own ports.
+    StreamOpened {
+        stream: u32,
+        side: Interface,
+        port: u16,
+    },
+    /// The connection is gone.
+    StreamClosed { stream: u32 },
+    /// An HTTP request was answered.
+    HttpRequest {
+        stream: u32,
+        method: String,
+        target: String,
+        /// Whom it was proven to come from; absent for a request without a login that holds.
+        user: Option<String>,
+        status: u16,
+    },
+    /// What a client sent breaks HTTP: the client's fault.
+    HttpMalformed {
+        stream: u32,
+        why: String,
+        /// It was understood and answered all the same.
+        tolerated: bool,
+    },
+    /// A login that does not hold. A request without any is not one.
+    LoginRefused {
+        stream: u32,
+        user: String,
+        reason: LoginRefusal,
+    },
     /// An answer rests on an assumption, not on knowledge of real firmware.
     Assumed { requirement: String },
     /// Lines were lost because nobody drained the journal in time.
@@ -122,6 +153,35 @@ impl Event {
                 | Self::LinkUp
         )
     }
+}
+
+/// Why a login does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum LoginRefusal {
+    /// The `Authorization` header is no HTTP digest.
+    Unreadable,
+    /// The realm is another device's, or this one's from before it was unprovisioned.
+    ForeignRealm,
+    /// The login was made for another request target.
+    WrongUri,
+    /// Not `qop=auth` with MD5, client nonce and count.
+    WrongQuality,
+    /// Nobody can log in by that name on this side.
+    UnknownUser,
+    /// Too many wrong passwords before.
+    Locked,
+    /// The response is empty, or of another password.
+    WrongResponse,
+    /// The nonce was never given out, or is forgotten: told as stale.
+    UnknownNonce,
+    /// The nonce is too old: told as stale.
+    StaleNonce,
+    /// The count of the nonce did not rise: told as stale.
+    CountBehind,
+    /// The account's realms do not allow the request.
+    NotAuthorized,
 }
 
 /// The system call that a program made.

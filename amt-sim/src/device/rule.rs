@@ -71,6 +71,24 @@ rules! {
     MEI_UNPROVISION_CLIENT_ONLY = "device.mode.mei-unprovision-client-only";
     /// The operational state may only change before provisioning.
     OPERATIONAL_STATE_ONLY_PRE = "device.mode.operational-state-only-pre";
+    /// `$$OsAdmin` logs in from the host only.
+    LOGIN_OS_ADMIN_LOCAL = "device.login.os-admin-local";
+    /// An account of the access control list is good on the side that its entry names.
+    LOGIN_ACCESS_PERMISSION = "device.login.access-permission";
+    /// An account that is switched off cannot log in.
+    LOGIN_ENABLED = "device.login.enabled";
+    /// All 32 digits of a digest response are compared (CVE-2017-5689 is what happens without).
+    HTTP_DIGEST_RESPONSE = "device.http.digest-response";
+    /// The realm of a login is the device's own.
+    HTTP_DIGEST_REALM = "device.http.digest-realm";
+    /// The uri of a login is that of its request.
+    HTTP_DIGEST_URI = "device.http.digest-uri";
+    /// A login names qop=auth, a client nonce and a count.
+    HTTP_DIGEST_QOP = "device.http.digest-qop";
+    /// A nonce is one of the device's own, and not too old.
+    HTTP_NONCE_LIFE = "device.http.nonce-life";
+    /// The count of a nonce rises, over all connections.
+    HTTP_NONCE_COUNT = "device.http.nonce-count";
 }
 
 /// Which rules this device enforces: all but those knocked out.

@@ -7,6 +7,7 @@ mod check;
 mod hash;
 mod mac;
 mod sections;
+mod web;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,7 @@ pub use sections::{
     Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State, LanInterface, MeReset, MeiClient, MeiLink, Network,
     Platform, RemoteAccess, SetupServer, Timings, Tunnel, TunnelTrigger, WhileDisabled,
 };
+pub use web::Web;
 
 /// One firmware generation, or one particular machine of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,8 @@ pub struct Profile {
     pub certificates: Certificates,
     pub timings: Timings,
     pub assumptions: Assumptions,
+    #[serde(default)]
+    pub web: Web,
 }
 
 impl Profile {
