@@ -102,7 +102,8 @@ impl Firmware {
 
     /// What the real-time clock shows now.
     pub(crate) fn clock(&self) -> UnixTime {
-        self.clock_at_power_on.after(self.now - Instant::POWER_ON)
+        let unset = self.clock_at_power_on.after(self.now - Instant::POWER_ON);
+        UnixTime(unset.0.saturating_add(self.state.clock_offset))
     }
 
     /// Changes non-volatile memory.

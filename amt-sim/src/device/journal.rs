@@ -133,6 +133,21 @@ pub enum Event {
     },
     /// An answer rests on an assumption, not on knowledge of real firmware.
     Assumed { requirement: String },
+    /// A request breaks a requirement on whoever sent it, or one that clients often get wrong.
+    Finding { requirement: String, why: String },
+    /// The user sees this code on the screen and may tell it to the operator.
+    ConsentDisplayed { code: String },
+    /// The user's consent ended, was given, or was refused.
+    ConsentChanged { state: u8 },
+    /// An operator asked for another power state of the host.
+    HostPower {
+        /// Number of CIM_PowerManagementService.RequestPowerStateChange.
+        request: u16,
+        /// Power state that the host is in from now on.
+        state: u16,
+        /// How it boots, when it is not as usual.
+        boot: Vec<String>,
+    },
     /// Lines were lost because nobody drained the journal in time.
     Overflow { lost: u64 },
 }

@@ -2,11 +2,14 @@
 
 mod account;
 pub(crate) mod assumed;
+mod consent;
 mod credential;
 mod fault;
 mod firmware;
+mod host_power;
 mod identity;
 mod journal;
+mod key_store;
 mod login;
 mod mode;
 mod profile;
@@ -15,11 +18,14 @@ mod seed;
 mod state;
 
 pub use account::{AccessPermission, Account, Caller, Interface, Principal, Realm};
+pub use consent::{Consent, ConsentStage};
 pub use credential::{WeakPassword, check_password, digest_a1};
 pub use fault::{Fault, FaultEffect, FaultError, FaultPoint, Faults};
 pub use firmware::Firmware;
+pub use host_power::{HostPower, NextBoot};
 pub use identity::{Identity, LocalAccount};
 pub use journal::{Entry, Event, Journal, LoginRefusal, Operation};
+pub use key_store::{StoredKey, TlsPort, TlsSettings};
 pub use mode::{ControlMode, Mode, ProvisioningState, Refusal, Traits, Trigger};
 pub use profile::{
     Assumptions, Capabilities, CertificateHash, Certificates, DynamicDns, Features, FirmwareUpdate,

@@ -89,6 +89,36 @@ rules! {
     HTTP_NONCE_LIFE = "device.http.nonce-life";
     /// The count of a nonce rises, over all connections.
     HTTP_NONCE_COUNT = "device.http.nonce-count";
+    /// DigestPassword is base64 of the sixteen octets of MD5(user:realm:password): return value 36 otherwise.
+    DIGEST_PASSWORD_OCTETS = "device.wsman.digest-password-octets";
+    /// A port that takes its address from DHCP is not given one: fault InvalidRepresentation.
+    DHCP_WITHOUT_ADDRESSES = "device.wsman.dhcp-without-addresses";
+    /// In client control mode the consent policy cannot be changed.
+    CONSENT_POLICY_CLIENT_MODE = "device.wsman.consent-policy-client-mode";
+    /// Boot options need the user's consent where the policy says so.
+    CONSENT_FOR_BOOT = "device.wsman.consent-for-boot";
+    /// A consent can be asked for only while none is pending: return value 2 otherwise.
+    CONSENT_ONE_AT_A_TIME = "device.wsman.consent-one-at-a-time";
+    /// Three wrong consent codes end the consent.
+    CONSENT_ATTEMPTS = "device.wsman.consent-attempts";
+    /// TLS settings take effect on CommitChanges.
+    TLS_NEEDS_COMMIT = "device.wsman.tls-needs-commit";
+    /// A certificate that is in use cannot be deleted.
+    CERTIFICATE_IN_USE = "device.wsman.certificate-in-use";
+    /// A certificate or key that is stored already is refused as a duplicate: return value 2058.
+    CERTIFICATE_DUPLICATE = "device.wsman.certificate-duplicate";
+    /// A second TLS credential context is refused: fault AlreadyExists.
+    TLS_CONTEXT_ONCE = "device.wsman.tls-context-once";
+    /// A certification request names the key of the pair that signs it: return value 2064 otherwise.
+    REQUEST_KEY = "device.wsman.request-key";
+    /// At most five alarms: fault QuotaLimit for the sixth.
+    ALARM_LIMIT = "device.wsman.alarm-limit";
+    /// A wireless profile is complete and its name and priority are its own: return value 3 otherwise.
+    WIFI_PROFILE = "device.wsman.wifi-profile";
+    /// At most six remote access servers and two a policy: return value 23.
+    REMOTE_ACCESS_LIMITS = "device.wsman.remote-access-limits";
+    /// A policy refers to servers that are there.
+    REMOTE_ACCESS_REFERENCE = "device.wsman.remote-access-reference";
 }
 
 /// Which rules this device enforces: all but those knocked out.

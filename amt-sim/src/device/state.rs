@@ -3,10 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
+use super::consent::Consent;
+use super::host_power::{HostPower, NextBoot};
+use super::key_store::{StoredKey, TlsSettings};
 use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
 use crate::time::UnixTime;
+use crate::wsman::Overlay;
 
 /// Non-volatile memory. A host may keep it in a file and hand it back at the next power-on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +45,37 @@ pub struct State {
     /// What the last set-up over TLS left behind; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_record: Option<SetupRecord>,
+    /// What clients wrote over WS-Management.
+    #[serde(default, skip_serializing_if = "Overlay::is_empty")]
+    pub wsman: Overlay,
+    /// Seconds that the clock was set forward over WS-Management; negative when set back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_offset: i64,
+    /// The user's consent, while it is asked for or given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consent>,
+    /// Key pairs that were generated or given over WS-Management.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<StoredKey>,
+    /// TLS as it was last committed; absent when it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
+    /// The power state that an operator put the host into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_power: Option<HostPower>,
+    /// How the host boots next.
+    #[serde(default, skip_serializing_if = "NextBoot::is_usual")]
+    pub next_boot: NextBoot,
+    /// The power package that was chosen: InstanceID of AMT_SystemPowerScheme.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_scheme: Option<String>,
+    /// `boots` when the event log was cleared last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_cleared_at: Option<u64>,
+}
+
+fn is_zero(offset: &i64) -> bool {
+    *offset == 0
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -93,6 +128,15 @@ impl State {
             host_fqdn: String::new(),
             upid_enabled: false,
             setup_record: None,
+            wsman: Overlay::default(),
+            clock_offset: 0,
+            consent: None,
+            keys: Vec::new(),
+            tls: None,
+            host_power: None,
+            next_boot: NextBoot::default(),
+            power_scheme: None,
+            events_cleared_at: None,
         })
     }
 
@@ -103,6 +147,12 @@ impl State {
         self.admin_name = admin();
         self.accounts.clear();
         self.setup_record = None;
+        self.wsman.clear();
+        self.consent = None;
+        self.keys.clear();
+        self.tls = None;
+        self.next_boot = NextBoot::default();
+        self.power_scheme = None;
         if !keep_dns_suffix {
             self.pki_dns_suffix.clear();
         }

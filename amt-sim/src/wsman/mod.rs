@@ -1,4 +1,18 @@
 //! WS-Management: one SOAP request in, one answer out.
+//!
+//! `request` reads what clients send, `operation` does it on the classes of `schema` (data) and `classes` (code),
+//! `store` keeps what was written, `envelope` and `fault` say how answers look.
+
+pub(crate) mod base64;
+pub(crate) mod call;
+pub(crate) mod classes;
+pub(crate) mod fault;
+pub(crate) mod provider;
+pub(crate) mod request;
+pub(crate) mod store;
+pub(crate) mod value;
+
+pub use store::Overlay;
 
 use crate::device::{Caller, Firmware};
 
