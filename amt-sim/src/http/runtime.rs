@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use super::lock::Locks;
 use super::nonce::Nonces;
 use super::parser::{LONGEST_BODY, LONGEST_HEAD, Parser, Step};
+use super::secure::{self, Credentials, Secure};
 use super::{NotListening, StreamId, server};
-use crate::device::{Event, Firmware, Interface};
+use crate::device::{Event, Firmware, Interface, listening};
 use crate::wsman::After;
 
 /// More connections than that are refused.
@@ -27,13 +28,17 @@ pub(crate) struct Runtime {
     disturbances: u64,
     pub(super) nonces: Nonces,
     pub(super) locks: Locks,
+    pub(super) credentials: Credentials,
 }
 
 #[derive(Debug)]
 struct Stream {
     side: Interface,
     port: u16,
+    /// Between the wire and HTTP, on a port that speaks TLS.
+    secure: Option<Secure>,
     parser: Parser,
+    /// Answers that nobody has taken, or that are not sealed yet.
     output: VecDeque<u8>,
     /// The peer sends no more.
     ended: bool,
@@ -45,22 +50,22 @@ struct Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Speech {
     Http,
+    /// HTTP in TLS.
+    Https,
 }
 
 /// WS-Management and pages, without TLS.
 const HTTP_PORT: u16 = 16992;
 
-/// What listens on this port for this side now. Before set-up only the host is listened to; a generation that
-/// enforces TLS on the local side listens to nobody without.
+/// The same with TLS.
+const HTTPS_PORT: u16 = 16993;
+
+/// What listens on this port for this side now.
 fn speech(fw: &Firmware, side: Interface, port: u16) -> Option<Speech> {
-    let mode = fw.mode();
-    let open = mode.enabled()
-        && match side {
-            Interface::Local => !fw.profile.capabilities.local_tls_enforced,
-            Interface::Network => mode.control_mode() != crate::device::ControlMode::None,
-        };
+    let listening = listening(fw, side);
     match port {
-        HTTP_PORT if open => Some(Speech::Http),
+        HTTP_PORT if listening.plain => Some(Speech::Http),
+        HTTPS_PORT if listening.tls => Some(Speech::Https),
         _ => None,
     }
 }
@@ -71,15 +76,16 @@ impl Runtime {
     }
 
     pub(super) fn pending(&self, stream: StreamId) -> usize {
-        self.streams
-            .get(&stream)
-            .map_or(0, |stream| stream.output.len())
+        self.streams.get(&stream).map_or(0, Stream::pending)
     }
 
-    /// Every connection ends once its answers are taken: the ports come up anew.
-    fn restart(&mut self) {
-        for stream in self.streams.values_mut() {
+    /// Every connection ends once its answers are taken: the ports come up anew. `asker` is still to be answered.
+    fn restart(&mut self, asker: StreamId) {
+        for (id, stream) in &mut self.streams {
             stream.finished = true;
+            if *id != asker {
+                stream.seal();
+            }
         }
         self.disturbances += 1;
     }
@@ -95,6 +101,47 @@ impl Runtime {
     }
 }
 
+impl Stream {
+    /// What came from the wire, handed to the parser.
+    fn hear(&mut self, bytes: &[u8]) {
+        match &mut self.secure {
+            None => self.parser.push(bytes),
+            Some(Secure { tls, .. }) => {
+                tls.receive(bytes);
+                self.parser.push(&tls.plaintext());
+                self.ended |= tls.peer_closed();
+                self.finished |= tls.finished();
+            }
+        }
+    }
+
+    /// On a TLS port: seals what is to leave, and says goodbye when nothing follows.
+    fn seal(&mut self) {
+        if let Some(Secure { tls, .. }) = &mut self.secure {
+            tls.send(self.output.make_contiguous());
+            self.output.clear();
+            if self.finished {
+                tls.close_notify();
+            }
+        }
+    }
+
+    fn pending(&self) -> usize {
+        let sealed = self.secure.as_ref().map(|secure| secure.tls.pending());
+        sealed.unwrap_or(self.output.len())
+    }
+
+    fn take(&mut self, most: usize) -> Vec<u8> {
+        match &mut self.secure {
+            Some(secure) => secure.tls.take(most),
+            None => {
+                let count = most.min(self.output.len());
+                self.output.drain(..count).collect()
+            }
+        }
+    }
+}
+
 pub(super) fn listens(fw: &Firmware, side: Interface, port: u16) -> bool {
     speech(fw, side, port).is_some()
 }
@@ -104,27 +151,30 @@ pub(super) fn open(
     side: Interface,
     port: u16,
 ) -> Result<StreamId, NotListening> {
-    let Some(Speech::Http) = speech(fw, side, port) else {
-        return Err(NotListening(port));
-    };
+    let speech = speech(fw, side, port).ok_or(NotListening(port))?;
     if fw.web.streams.len() >= MOST_STREAMS {
         return Err(NotListening(port));
     }
     let id = fw.web.free_id();
+    fw.record(Event::StreamOpened {
+        stream: id.0,
+        side,
+        port,
+    });
+    let secure = match speech {
+        Speech::Http => None,
+        Speech::Https => Some(secure::accept(fw, id, side)),
+    };
     let stream = Stream {
         side,
         port,
+        secure,
         parser: Parser::default(),
         output: VecDeque::new(),
         ended: false,
         finished: false,
     };
     fw.web.streams.insert(id, stream);
-    fw.record(Event::StreamOpened {
-        stream: id.0,
-        side,
-        port,
-    });
     Ok(id)
 }
 
@@ -133,8 +183,9 @@ pub(super) fn receive(fw: &mut Firmware, id: StreamId, bytes: &[u8]) {
         return;
     }
     if let Some(stream) = fw.web.streams.get_mut(&id) {
-        stream.parser.push(bytes);
+        stream.hear(bytes);
     }
+    report(fw, id);
     serve(fw, id);
 }
 
@@ -142,8 +193,7 @@ pub(super) fn take(fw: &mut Firmware, id: StreamId, most: usize) -> Vec<u8> {
     let Some(stream) = fw.web.streams.get_mut(&id) else {
         return Vec::new();
     };
-    let count = most.min(stream.output.len());
-    let bytes = stream.output.drain(..count).collect();
+    let bytes = stream.take(most);
     // Requests may have waited for this.
     serve(fw, id);
     bytes
@@ -159,6 +209,11 @@ pub(super) fn finished(fw: &Firmware, id: StreamId) -> bool {
 pub(super) fn end(fw: &mut Firmware, id: StreamId) {
     if let Some(stream) = fw.web.streams.get_mut(&id) {
         stream.ended = true;
+        if let Some(Secure { tls, .. }) = &mut stream.secure {
+            tls.end();
+            stream.finished |= tls.finished();
+        }
+        report(fw, id);
         serve(fw, id);
     }
 }
@@ -169,15 +224,33 @@ pub(super) fn close(fw: &mut Firmware, id: StreamId) {
     }
 }
 
+/// Journals what became of the stream's TLS.
+fn report(fw: &mut Firmware, id: StreamId) {
+    let stream = fw.web.streams.get_mut(&id);
+    if let Some(mut secure) = stream.and_then(|stream| stream.secure.take()) {
+        secure::report(fw, id, &mut secure);
+        if let Some(stream) = fw.web.streams.get_mut(&id) {
+            stream.secure = Some(secure);
+        }
+    }
+}
+
 /// Answers every request that is here, as far as the peer takes the answers.
 fn serve(fw: &mut Firmware, id: StreamId) {
+    answer_all(fw, id);
+    if let Some(stream) = fw.web.streams.get_mut(&id) {
+        stream.seal();
+    }
+}
+
+fn answer_all(fw: &mut Firmware, id: StreamId) {
     let strict = fw.profile.web.strict_requests;
     while !finished(fw, id) {
         let Some(stream) = fw.web.streams.get_mut(&id) else {
             return;
         };
         let side = stream.side;
-        if stream.output.len() >= HIGH_WATER {
+        if stream.output.len() + stream.pending() >= HIGH_WATER {
             if stream.parser.held() > MOST_AHEAD {
                 stream.finished = true;
                 malformed(fw, id, "the peer sends requests and takes no answers");
@@ -197,7 +270,7 @@ fn serve(fw: &mut Firmware, id: StreamId) {
             Step::Request(request) => {
                 let outcome = server::answer(fw, id, side, &request);
                 if outcome.after == After::PortsRestart {
-                    fw.web.restart();
+                    fw.web.restart(id);
                 }
                 outcome.response
             }

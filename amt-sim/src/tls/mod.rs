@@ -16,10 +16,12 @@ mod client_certificate;
 mod credential;
 mod failure;
 mod stream;
+mod trust;
 
 pub use credential::{Credential, CredentialError};
 pub use failure::{Failure, FailureKind};
 pub use stream::{ClientCertificates, Established, Settings, TlsStream, Version};
+pub use trust::{Judge, ends_at_root};
 
 #[cfg(test)]
 mod property_tests;

@@ -30,6 +30,7 @@ pub(super) fn stream(versions: &[Version], asked: ClientCertificates) -> TlsStre
         Settings {
             versions,
             client_certificates: asked,
+            judge: None,
             at: crate::time::UnixTime(1_767_225_600),
         },
     )

@@ -12,6 +12,9 @@ pub(crate) mod request;
 pub(crate) mod store;
 pub(crate) mod value;
 
+pub(crate) use classes::shown::{
+    Shown, certificate as shown_certificate, subject_of, trusted_roots,
+};
 pub use store::Overlay;
 
 use crate::device::{Caller, Firmware};
