@@ -294,3 +294,7 @@ fn malformed(fw: &mut Firmware, id: StreamId, why: &str) {
 #[cfg(test)]
 #[path = "runtime_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "secure_tests.rs"]
+mod secure_tests;

@@ -2,6 +2,8 @@
 
 mod authority;
 mod self_signed;
+#[cfg(test)]
+pub(crate) mod test_client;
 
 pub use authority::{AuthorityError, PROVISIONING_EKU, PROVISIONING_OU, ProvisioningIdentity, pem};
 pub use self_signed::SelfSigned;

@@ -26,6 +26,6 @@ pub use trust::{Judge, ends_at_root};
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,8 @@ pub(crate) mod request;
 pub(crate) mod store;
 pub(crate) mod value;
 
+#[cfg(test)]
+pub(crate) use classes::shown::testing;
 pub(crate) use classes::shown::{
     Shown, certificate as shown_certificate, subject_of, trusted_roots,
 };

@@ -198,7 +198,7 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ProvisioningIdentity;
+    use crate::pki::ProvisioningIdentity;
     use proptest::prelude::*;
 
     #[test]

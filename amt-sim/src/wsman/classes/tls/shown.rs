@@ -45,3 +45,34 @@ fn der(stored: &Instance) -> Option<Vec<u8>> {
         _ => None,
     }
 }
+
+/// For tests of TLS on the ports: what clients do with AddKey and AddCertificate.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::device::StoredKey;
+    use crate::wsman::value::Selectors;
+    use rsa::RsaPrivateKey;
+    use rsa::pkcs1::{EncodeRsaPrivateKey, EncodeRsaPublicKey};
+    use rsa::pkcs8::DecodePrivateKey;
+
+    pub(crate) fn store_certificate(fw: &mut Firmware, number: u32, der: &[u8], trusted: bool) {
+        let id = format!("Intel(r) AMT Certificate: Handle: {number}");
+        let keys = Selectors::new().with("InstanceID", id.as_str());
+        let instance = Instance::new()
+            .with("InstanceID", id.as_str())
+            .with("TrustedRootCertficate", trusted)
+            .with("X509Certificate", Value::Bytes(der.to_vec()));
+        store::create(fw, CERTIFICATE, &keys, instance);
+    }
+
+    pub(crate) fn store_key(fw: &mut Firmware, pkcs8: &[u8]) {
+        let key = RsaPrivateKey::from_pkcs8_der(pkcs8).unwrap();
+        let public = key.to_public_key().to_pkcs1_der().unwrap();
+        fw.state.keys.push(StoredKey {
+            handle: 4,
+            private: crate::hex::encode(key.to_pkcs1_der().unwrap().as_bytes()),
+            public: crate::hex::encode(public.as_bytes()),
+        });
+    }
+}

@@ -1,0 +1,24 @@
+//! Certificates for the tests of mutual TLS.
+
+use rcgen::{ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose};
+
+use super::ProvisioningIdentity;
+use super::authority::Party;
+
+/// A client's certificate, signed by the project's provisioning root; the chain is the leaf and that root.
+pub(crate) fn client(name: &str) -> ProvisioningIdentity {
+    let root = Party::new("root", fixtures::keys::ROOT).unwrap();
+    let leaf = Party::new(name, fixtures::keys::PROVISIONING).unwrap();
+    let root_params = root.authority("amt-sim Provisioning Root CA", 1);
+    let root_certificate = root_params.self_signed(&root).unwrap();
+    let mut params = leaf.params(name, None);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let issuer = Issuer::from_params(&root_params, &root);
+    let certificate = params.signed_by(&leaf, &issuer).unwrap();
+    ProvisioningIdentity {
+        chain: vec![certificate.der().to_vec(), root_certificate.der().to_vec()],
+        key: leaf.pkcs8().unwrap(),
+    }
+}
