@@ -3,6 +3,7 @@
 //! [`Device`] is the machine: a plain value without I/O. [`host`] is everything around it that touches the
 //! operating system: the virtual `/dev/mei0`, sockets, files and clocks.
 
+pub mod apf;
 pub mod device;
 pub mod diagnostic;
 pub mod hex;
@@ -17,6 +18,7 @@ pub mod tls;
 mod wsman;
 
 pub use device::{Entry, Event, Fault, Mode, Profile, Rules, State};
+pub use http::{NotListening, StreamId};
 pub use machine::{BuildError, Device, DeviceBuilder, Preset};
 pub use mei::{ClientKind, ClientProperties, Errno, Guid, HandleId, Readiness};
 pub use time::{Civil, Instant, UnixTime};

@@ -70,6 +70,56 @@ assumptions! {
     HTTP_PAGES = "device.assumed.http-pages";
     /// An account is locked for a while after wrong passwords.
     LOGIN_LOCK = "device.assumed.login-lock";
+    /// How many channels LME has, and their window.
+    LME_CHANNELS = "device.assumed.lme-channels";
+    /// Which ports are forwarded over LME, and in which order.
+    LME_FORWARD_LIST = "device.assumed.lme-forward-list";
+    /// LME stays connected when the mode changes, or not.
+    LME_AFTER_RESTART = "device.assumed.lme-after-restart";
+    /// LME says nothing while AMT is switched off.
+    LME_WHILE_DISABLED = "device.assumed.lme-while-disabled";
+    /// After a protocol error the connection is dropped.
+    LME_PROTOCOL_ERROR = "device.assumed.lme-protocol-error";
+    /// An unknown APF opcode is ignored.
+    LME_UNKNOWN_OPCODE = "device.assumed.lme-unknown-opcode";
+    /// Bytes behind an APF message are ignored.
+    LME_TRAILING_BYTES = "device.assumed.lme-trailing-bytes";
+    /// Data beyond the window is taken.
+    LME_OVERRUN = "device.assumed.lme-overrun";
+    /// What a host may request of AMT on LME.
+    LME_HOST_REQUESTS = "device.assumed.lme-host-requests";
+    /// Identify: vendor and version strings.
+    WSMAN_IDENTIFY = "device.assumed.wsman-identify";
+    /// 32 enumerations at a time.
+    WSMAN_ENUMERATIONS = "device.assumed.wsman-enumeration-limit";
+    /// Selectors that more than one instance agrees with: InvalidSelectors.
+    WSMAN_AMBIGUOUS = "device.assumed.wsman-ambiguous-selectors";
+    /// A required parameter that is missing: InvalidParameter.
+    WSMAN_MISSING_PARAMETER = "device.assumed.wsman-missing-parameter";
+    /// A method that the class has and the device lacks: ActionNotSupported.
+    WSMAN_METHOD_LACKING = "device.assumed.wsman-method-lacking";
+    /// Subscribe and its like: ActionNotSupported.
+    WSMAN_EVENTING = "device.assumed.wsman-eventing";
+    /// GetUnprovisionBlockingComponents names none.
+    WSMAN_BLOCKING_COMPONENTS = "device.assumed.wsman-blocking-components";
+    /// ProvisioningMode is 0 before provisioning.
+    WSMAN_PROVISIONING_MODE = "device.assumed.wsman-provisioning-mode";
+    /// A certificate of a chain is judged when it arrives; a refusal and a new leaf both drop what came before.
+    CHAIN_STAGE = "device.assumed.chain-check-stage";
+    /// The longest chain has five certificates.
+    CHAIN_LENGTH = "device.assumed.chain-length";
+    /// What counts as the same domain.
+    SUFFIX_MATCH = "device.assumed.suffix-match";
+    /// Chains with other than RSA PKCS#1 v1.5 signatures are refused.
+    CHAIN_RSA_ONLY = "device.assumed.chain-rsa-only";
+    /// AdminSetup without a complete chain: return value 2.
+    CHAIN_INCOMPLETE = "device.assumed.chain-incomplete-value";
+    /// A record's hash of the signing certificate is its SHA-256.
+    RECORD_HASH = "device.assumed.record-hash";
+    /// What DisableClientControlMode returns, where, and how long it lasts.
+    DISABLE_CLIENT_MODE = "device.assumed.disable-client-mode";
+    /// With EHBC on, AdminSetup works without certificates.
+    EHBC_ADMIN_SETUP = "device.assumed.ehbc-admin-setup";
     /// EnumerateUserAclEntries lists no system accounts.
     SYSTEM_ACCOUNTS = "device.assumed.no-system-accounts";
     /// Kerberos accounts are refused: return value 2066.

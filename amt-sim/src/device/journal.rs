@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
+use super::setup::{SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
 use crate::tls::{FailureKind as TlsFailureKind, Version as TlsVersion};
@@ -84,6 +85,23 @@ pub enum Event {
         id: u32,
         status: u32,
     },
+    /// A WS-Management request was read and answered.
+    Wsman {
+        /// Who was logged in.
+        user: String,
+        /// `Get`, `Pull` and so on, or a method's name.
+        action: String,
+        /// Empty for requests that name none.
+        class: String,
+        /// What a method returned.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        return_value: Option<u32>,
+        /// Name of the fault, or `NotAuthorized`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<String>,
+    },
+    /// Something in a WS-Management request that is wrong by the standard and was forgiven, or why it was not.
+    WsmanFinding { what: String },
     /// The device changed its mode.
     ModeChanged {
         from: Mode,
@@ -100,6 +118,38 @@ pub enum Event {
     LinkReset { cause: String },
     /// The MEI link works again after a reset.
     LinkUp,
+    /// The firmware ended a connection by itself.
+    HungUp { handle: u32, client: ClientKind },
+    /// The host was asked to listen on a port for the device.
+    PortForwarded { port: u16, accepted: bool },
+    /// A program on the host, or a peer beyond it, has a connection to one of the device's ports.
+    ChannelOpened {
+        client: ClientKind,
+        /// The device's number for it.
+        channel: u32,
+        port: u16,
+    },
+    /// A channel was not opened.
+    ChannelRefused {
+        client: ClientKind,
+        port: u32,
+        /// APF reason: 1 prohibited, 2 nothing listens, 3 unknown type, 4 no channel is free.
+        reason: u32,
+    },
+    /// One side closed a channel.
+    ChannelClosed {
+        client: ClientKind,
+        channel: u32,
+        by: Party,
+    },
+    /// A UDP datagram that the host passed on.
+    Datagram {
+        client: ClientKind,
+        from: String,
+        from_port: u32,
+        port: u32,
+        size: usize,
+    },
     /// A fault that was asked for took effect.
     FaultInjected { fault: String },
     /// A connection to one of the device's own ports.
@@ -153,6 +203,21 @@ pub enum Event {
     },
     /// An answer rests on an assumption, not on knowledge of real firmware.
     Assumed { requirement: String },
+    /// A method of host-based set-up was called.
+    HostBasedSetup {
+        method: SetupMethod,
+        /// Number on the wire; 0 is success.
+        return_value: u32,
+        /// What stands behind the number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<SetupRefusal>,
+        /// SHA-256 of the certificate that came with the request or that its signature is measured by.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
+        /// The application's nonce, as hex digits: it must never come twice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mc_nonce: Option<String>,
+    },
     /// A request breaks a requirement on whoever sent it, or one that clients often get wrong.
     Finding { requirement: String, why: String },
     /// The user sees this code on the screen and may tell it to the operator.
@@ -182,6 +247,7 @@ impl Event {
                 | Self::Command { .. }
                 | Self::Malformed { .. }
                 | Self::UnknownCommand { .. }
+                | Self::Wsman { .. }
                 | Self::ModeChanged { .. }
                 | Self::ModeRefused { .. }
                 | Self::LinkReset { .. }
@@ -228,6 +294,14 @@ pub enum LoginRefusal {
     CountBehind,
     /// The account's realms do not allow the request.
     NotAuthorized,
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    Host,
+    Device,
 }
 
 /// The system call that a program made.

@@ -15,6 +15,7 @@ mod mode;
 mod profile;
 mod rule;
 mod seed;
+pub(crate) mod setup;
 mod state;
 mod tls_ports;
 
@@ -25,17 +26,19 @@ pub use fault::{Fault, FaultEffect, FaultError, FaultPoint, Faults};
 pub use firmware::Firmware;
 pub use host_power::{HostPower, NextBoot};
 pub use identity::{Identity, LocalAccount};
-pub use journal::{Entry, Event, Journal, LoginRefusal, Operation, TlsClient};
+pub use journal::{Entry, Event, Journal, LoginRefusal, Operation, Party, TlsClient};
 pub use key_store::{StoredKey, TlsPort, TlsSettings};
 pub use mode::{ControlMode, Mode, ProvisioningState, Refusal, Traits, Trigger};
 pub use profile::{
     Assumptions, Capabilities, CertificateHash, Certificates, DynamicDns, Features, FirmwareUpdate,
     FirmwareVersions, HashAlgorithm, HashSet, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State,
-    LanInterface, Mac, MeReset, MeiClient, MeiLink, Network, Platform, Profile, ProfileError,
-    RemoteAccess, SetupServer, Timings, Tls, Tunnel, TunnelTrigger, Web, WhileDisabled,
+    LanInterface, LmeDrop, Mac, MeReset, MeiClient, MeiLink, Network, Platform, Profile,
+    ProfileError, RemoteAccess, SetupServer, Timings, Tls, Tunnel, TunnelTrigger, Web,
+    WhileDisabled,
 };
 pub use rule::{Rule, Rules, UnknownRule};
 pub use seed::Seed;
+pub use setup::{AdminRecord, ClientRecord, ProvisioningRecord, SetupMethod, SetupRefusal};
 pub use state::{SetupRecord, State};
 
 pub(crate) use fault::Occasion;

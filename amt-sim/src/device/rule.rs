@@ -65,6 +65,32 @@ rules! {
     MKHI_UNKNOWN_COMMAND = "device.mkhi.unknown-command";
     /// A UPID message whose byte count is not that of its data is refused with status 2.
     UPID_BYTE_COUNT = "device.upid.byte-count";
+    /// AMT sends PROTOCOLVERSION on LME without being spoken to.
+    LME_SPEAKS_FIRST = "device.lme.speaks-first";
+    /// ... once in the life of a connection.
+    LME_GREETS_ONCE = "device.lme.greets-once";
+    /// Services need a version, forwards and channels need the service: DISCONNECT 2 otherwise.
+    LME_ORDER = "device.lme.order";
+    /// A host of a version below 1.0: DISCONNECT 8.
+    LME_VERSION = "device.lme.version";
+    /// A message that cannot be read: DISCONNECT 2.
+    LME_MALFORMED = "device.lme.malformed";
+    /// There are eight channels: failure 4 for the ninth.
+    LME_CHANNELS = "device.lme.channels";
+    /// Channels of the type forwarded-tcpip only: failure 3 otherwise.
+    LME_CHANNEL_TYPE = "device.lme.channel-type";
+    /// A channel to a port where nothing listens: failure 2.
+    LME_NOBODY_LISTENS = "device.lme.nobody-listens";
+    /// No more data than the host's window allows.
+    LME_SEND_WINDOW = "device.lme.send-window";
+    /// No message longer than the client's longest.
+    LME_MESSAGE_LENGTH = "device.lme.message-length";
+    /// Data taken is credited.
+    LME_CREDIT = "device.lme.credit";
+    /// A CLOSE is answered by a CLOSE, once.
+    LME_CLOSE_ANSWERED = "device.lme.close-answered";
+    /// A CLOSE for a channel that is closed is ignored.
+    LME_LATE_CLOSE = "device.lme.late-close";
     /// StopConfiguration outside of setup mode is status 3.
     STOP_ONLY_IN_SETUP = "device.mode.stop-only-in-setup";
     /// Unprovision over MEI works in client control mode only: status 3 elsewhere.
@@ -89,6 +115,76 @@ rules! {
     HTTP_NONCE_LIFE = "device.http.nonce-life";
     /// The count of a nonce rises, over all connections.
     HTTP_NONCE_COUNT = "device.http.nonce-count";
+    /// Small breaches in a request are forgiven and journaled; knocked out, they are faults.
+    WSMAN_FORGIVING = "device.wsman.forgiving";
+    /// A header with mustUnderstand that the device does not know is a fault.
+    WSMAN_MUST_UNDERSTAND = "device.wsman.must-understand";
+    /// Callers other than administrators have the classes and methods of their realms.
+    WSMAN_REALMS = "device.wsman.realms";
+    /// Partial and absent selectors mean the one instance that agrees with them.
+    WSMAN_PARTIAL_SELECTORS = "device.wsman.partial-selectors";
+    /// Values of properties and parameters must be of their type.
+    WSMAN_VALUE_TYPES = "device.wsman.value-types";
+    /// Put changes writable properties only.
+    WSMAN_READ_ONLY = "device.wsman.read-only-properties";
+    /// Create of an instance that exists is a fault.
+    WSMAN_ALREADY_EXISTS = "device.wsman.already-exists";
+    /// Pull without MaxElements gives one instance.
+    WSMAN_PULL_ONE = "device.wsman.pull-one-by-default";
+    /// A context is good for one Pull, and for five minutes.
+    WSMAN_CONTEXT = "device.wsman.enumeration-context";
+    /// ExtendProvisioningPeriod works in setup mode only.
+    WSMAN_EXTEND_PERIOD = "device.wsman.extend-period-in-setup";
+    /// SetMEBxPassword takes strong passwords only.
+    WSMAN_MEBX_PASSWORD = "device.wsman.mebx-password";
+    /// From AMT 19 on, CommitChanges in setup mode wants SetMEBxPassword first: 2057.
+    WSMAN_COMMIT_MEBX = "device.wsman.commit-needs-mebx-password";
+    /// Setup and AdminSetup take the password as an MD5 digest only: return value 3 otherwise.
+    SETUP_PASSWORD_TYPE = "device.setup.password-type";
+    /// Setup is return value 4 once client control mode was disabled.
+    SETUP_CLIENT_MODE_DISABLED = "device.setup.client-mode-disabled";
+    /// A signed request names signing algorithm 2: return value 3 otherwise.
+    SETUP_SIGNING_ALGORITHM = "device.setup.signing-algorithm";
+    /// McNonce has 20 bytes: return value 3 otherwise.
+    SETUP_MC_NONCE = "device.setup.mc-nonce";
+    /// The signature must be that of the certificate's key over both nonces: return value 5 otherwise.
+    SETUP_SIGNATURE = "device.setup.signature";
+    /// ConfigurationNonce is signed before McNonce, not after it.
+    SETUP_NONCE_ORDER = "device.setup.nonce-order";
+    /// Only the ConfigurationNonce of now counts, none that stood before.
+    SETUP_NONCE_FRESH = "device.setup.nonce-fresh";
+    /// ConfigurationNonce changes with every set-up and every unprovision.
+    SETUP_NONCE_RENEWED = "device.setup.nonce-renewed";
+    /// AddNextCertInChain before provisioning and in client control mode only: return value 3 elsewhere.
+    SETUP_CHAIN_STATE = "device.setup.chain-state";
+    /// AdminSetup and UpgradeClientToAdmin want a complete chain.
+    SETUP_CHAIN_COMPLETE = "device.setup.chain-complete";
+    /// A provisioning chain is no longer than the device takes.
+    PKI_CHAIN_LENGTH = "device.pki.chain-length";
+    /// Each certificate of a chain names the next one as its issuer.
+    PKI_CHAIN_ORDER = "device.pki.chain-order";
+    /// Each certificate of a chain is signed by the key of the next one.
+    PKI_CHAIN_SIGNATURE = "device.pki.chain-signature";
+    /// All but the leaf are authorities that allow what stands below them.
+    PKI_AUTHORITY = "device.pki.authority";
+    /// No certificate of a chain is signed over SHA-1 or MD5.
+    PKI_DIGEST = "device.pki.digest";
+    /// No certificate of a chain has an RSA key below 2048 bits.
+    PKI_KEY_SIZE = "device.pki.key-size";
+    /// Every certificate of a chain is valid by the device's clock.
+    PKI_VALIDITY = "device.pki.validity";
+    /// A provisioning certificate is one for TLS servers.
+    PKI_SERVER_USAGE = "device.pki.server-usage";
+    /// A provisioning certificate has the extended key usage or the organisational unit of AMT set-up.
+    PKI_SETUP_MARK = "device.pki.setup-mark";
+    /// A provisioning certificate's common name is in the device's domain.
+    PKI_DNS_SUFFIX = "device.pki.dns-suffix";
+    /// The device's domain is compared label by label, not letter by letter.
+    PKI_WHOLE_LABELS = "device.pki.whole-labels";
+    /// A chain ends at a root whose hash the device knows.
+    PKI_ROOT_KNOWN = "device.pki.root-known";
+    /// The hash of a chain's root is active.
+    PKI_ROOT_ACTIVE = "device.pki.root-active";
     /// DigestPassword is base64 of the sixteen octets of MD5(user:realm:password): return value 36 otherwise.
     DIGEST_PASSWORD_OCTETS = "device.wsman.digest-password-octets";
     /// A port that takes its address from DHCP is not given one: fault InvalidRepresentation.

@@ -9,6 +9,7 @@ use super::key_store::{StoredKey, TlsSettings};
 use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
+use super::setup::ProvisioningRecord;
 use crate::time::UnixTime;
 use crate::wsman::Overlay;
 
@@ -51,6 +52,18 @@ pub struct State {
     /// Seconds that the clock was set forward over WS-Management; negative when set back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_offset: i64,
+    /// The password of the firmware's set-up screen is no longer the factory's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mebx_password_set: bool,
+    /// What the last host-based set-up left behind. The log holds one record: this one or the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioning_record: Option<ProvisioningRecord>,
+    /// Configuration nonces drawn so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nonce_turn: u64,
+    /// DisableClientControlMode was called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_mode_disabled: bool,
     /// The user's consent, while it is asked for or given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<Consent>,
@@ -72,10 +85,6 @@ pub struct State {
     /// `boots` when the event log was cleared last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events_cleared_at: Option<u64>,
-}
-
-fn is_zero(offset: &i64) -> bool {
-    *offset == 0
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -107,6 +116,11 @@ fn admin() -> String {
     "admin".to_owned()
 }
 
+// The signature is serde's.
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
+}
+
 impl State {
     pub const VERSION: u32 = 1;
 
@@ -130,6 +144,10 @@ impl State {
             setup_record: None,
             wsman: Overlay::default(),
             clock_offset: 0,
+            mebx_password_set: false,
+            provisioning_record: None,
+            nonce_turn: 0,
+            client_mode_disabled: false,
             consent: None,
             keys: Vec::new(),
             tls: None,
@@ -143,11 +161,8 @@ impl State {
     /// What a full unprovision leaves: default hashes go back to active, custom ones are erased, the suffix
     /// stays from AMT 12 on.
     pub(crate) fn forget_provisioning(&mut self, keep_dns_suffix: bool) {
-        self.admin_ha1 = None;
-        self.admin_name = admin();
-        self.accounts.clear();
-        self.setup_record = None;
         self.wsman.clear();
+        self.forget_administrator();
         self.consent = None;
         self.keys.clear();
         self.tls = None;
@@ -160,5 +175,14 @@ impl State {
         for hash in &mut self.hashes {
             hash.active = true;
         }
+    }
+
+    /// What is left of a set-up that was stopped before it was committed: nobody administers the device.
+    pub(crate) fn forget_administrator(&mut self) {
+        self.admin_ha1 = None;
+        self.admin_name = admin();
+        self.accounts.clear();
+        self.setup_record = None;
+        self.provisioning_record = None;
     }
 }

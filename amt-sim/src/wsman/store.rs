@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::classes;
 use super::value::{Instance, Selectors, Value};
+use super::{classes, schema};
 use crate::device::Firmware;
 
 /// What clients wrote, by class: part of non-volatile memory, erased with the rest of provisioning.
@@ -45,7 +45,9 @@ enum Change {
 pub(crate) fn instances(fw: &Firmware, class: &str) -> Vec<Instance> {
     let mut instances = match classes::provider(class).and_then(|provider| provider.instances) {
         Some(compute) => compute(fw),
-        None => Vec::new(),
+        None => schema::known(fw, class)
+            .map(|class| class.instances(fw))
+            .unwrap_or_default(),
     };
     for written in fw.state.wsman.0.get(class).into_iter().flatten() {
         let place = instances
@@ -79,8 +81,8 @@ pub(crate) fn find(fw: &Firmware, class: &str, selectors: &Selectors) -> Option<
 
 /// Changes some properties of one instance; `keys` as in [`find`].
 pub(crate) fn put(fw: &mut Firmware, class: &str, keys: &Selectors, changes: Instance) {
+    let keys = whole(fw, class, keys);
     let class = class.to_owned();
-    let keys = keys.clone();
     fw.remember(|state| {
         let written = state.wsman.0.entry(class).or_default();
         match written.iter_mut().find(|written| written.keys == keys) {
@@ -119,7 +121,16 @@ pub(crate) fn create(fw: &mut Firmware, class: &str, keys: &Selectors, instance:
 
 /// Forgets one instance, wherever it came from.
 pub(crate) fn delete(fw: &mut Firmware, class: &str, keys: &Selectors) {
-    write(fw, class, keys, Change::Deleted);
+    let keys = whole(fw, class, keys);
+    write(fw, class, &keys, Change::Deleted);
+}
+
+/// All keys of the instance that these mean.
+fn whole(fw: &Firmware, class: &str, keys: &Selectors) -> Selectors {
+    match (schema::class(class), find(fw, class, keys)) {
+        (Some(schema), Some(instance)) => schema.keys_of(&instance),
+        _ => keys.clone(),
+    }
 }
 
 fn write(fw: &mut Firmware, class: &str, keys: &Selectors, what: Change) {

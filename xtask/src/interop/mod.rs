@@ -8,6 +8,7 @@ mod expected;
 mod harness;
 mod meshcmd;
 mod rpc;
+mod rpc_setup;
 mod run;
 mod table;
 mod tools;

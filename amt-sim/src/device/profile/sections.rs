@@ -425,6 +425,23 @@ pub struct Assumptions {
     /// What AMTHI does while AMT is switched off.
     #[serde(default)]
     pub while_disabled: WhileDisabled,
+    /// When the firmware drops an LME connection by itself.
+    #[serde(default)]
+    pub lme_drop: LmeDrop,
+}
+
+/// When the firmware drops an LME connection by itself: the host's next call fails with ENODEV, and it has to
+/// connect again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LmeDrop {
+    /// Only after a protocol error.
+    #[default]
+    Never,
+    /// After a change of mode, when the last channel is closed.
+    AfterRestart,
+    /// Whenever it closed the last channel, as rpc-go's authors saw it on machines.
+    AfterClose,
 }
 
 /// AMTHI while AMT is switched off.

@@ -71,3 +71,13 @@ pub(crate) fn live(name: &str) -> Option<&'static Live> {
         .flatten()
         .find(|live| live.name == name)
 }
+
+#[cfg(test)]
+pub(crate) fn methods() -> impl Iterator<Item = &'static Method> {
+    METHODS.iter().copied().flatten()
+}
+
+#[cfg(test)]
+pub(crate) fn providers() -> impl Iterator<Item = &'static Provider> {
+    PROVIDERS.iter().copied().flatten()
+}
