@@ -5,9 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use super::lock::Locks;
 use super::nonce::Nonces;
 use super::parser::{LONGEST_BODY, LONGEST_HEAD, Parser, Step};
+use super::response::Response;
 use super::secure::{self, Credentials, Secure};
 use super::{NotListening, StreamId, server};
-use crate::device::{Event, Firmware, Interface, listening};
+use crate::device::{
+    Event, Fault, FaultEffect, FaultPoint, Firmware, Interface, Occasion, listening,
+};
+use crate::time::Instant;
 use crate::wsman::After;
 
 /// More connections than that are refused.
@@ -40,6 +44,8 @@ struct Stream {
     parser: Parser,
     /// Answers that nobody has taken, or that are not sealed yet.
     output: VecDeque<u8>,
+    /// Nothing leaves before that: a delay that was asked for.
+    not_before: Instant,
     /// The peer sends no more.
     ended: bool,
     /// The device takes no more, and closes when everything is taken.
@@ -75,8 +81,19 @@ impl Runtime {
         self.disturbances
     }
 
-    pub(super) fn pending(&self, stream: StreamId) -> usize {
-        self.streams.get(&stream).map_or(0, Stream::pending)
+    /// When the next answer that is held back may leave.
+    pub(crate) fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let streams = self.streams.values().filter(|stream| stream.waiting() > 0);
+        streams
+            .map(|stream| stream.not_before)
+            .filter(|moment| *moment > now)
+            .min()
+    }
+
+    pub(super) fn pending(&self, stream: StreamId, now: Instant) -> usize {
+        self.streams
+            .get(&stream)
+            .map_or(0, |stream| stream.available(now))
     }
 
     /// Every connection ends once its answers are taken: the ports come up anew. `asker` is still to be answered.
@@ -126,9 +143,19 @@ impl Stream {
         }
     }
 
-    fn pending(&self) -> usize {
+    /// Bytes for the wire that nobody has taken.
+    fn waiting(&self) -> usize {
         let sealed = self.secure.as_ref().map(|secure| secure.tls.pending());
         sealed.unwrap_or(self.output.len())
+    }
+
+    /// Bytes that may leave now.
+    fn available(&self, now: Instant) -> usize {
+        if now < self.not_before {
+            0
+        } else {
+            self.waiting()
+        }
     }
 
     fn take(&mut self, most: usize) -> Vec<u8> {
@@ -171,6 +198,7 @@ pub(super) fn open(
         secure,
         parser: Parser::default(),
         output: VecDeque::new(),
+        not_before: fw.now,
         ended: false,
         finished: false,
     };
@@ -179,7 +207,7 @@ pub(super) fn open(
 }
 
 pub(super) fn receive(fw: &mut Firmware, id: StreamId, bytes: &[u8]) {
-    if finished(fw, id) {
+    if is_deaf(fw, id) {
         return;
     }
     if let Some(stream) = fw.web.streams.get_mut(&id) {
@@ -193,13 +221,24 @@ pub(super) fn take(fw: &mut Firmware, id: StreamId, most: usize) -> Vec<u8> {
     let Some(stream) = fw.web.streams.get_mut(&id) else {
         return Vec::new();
     };
-    let bytes = stream.take(most);
+    let bytes = stream.take(most.min(stream.available(fw.now)));
     // Requests may have waited for this.
     serve(fw, id);
     bytes
 }
 
+/// Nothing is held back any more, and the device takes no more.
 pub(super) fn finished(fw: &Firmware, id: StreamId) -> bool {
+    is_deaf(fw, id)
+        && fw
+            .web
+            .streams
+            .get(&id)
+            .is_none_or(|stream| stream.waiting() == 0 || stream.not_before <= fw.now)
+}
+
+/// Whether the device takes no more on this connection.
+fn is_deaf(fw: &Firmware, id: StreamId) -> bool {
     fw.web
         .streams
         .get(&id)
@@ -245,12 +284,12 @@ fn serve(fw: &mut Firmware, id: StreamId) {
 
 fn answer_all(fw: &mut Firmware, id: StreamId) {
     let strict = fw.profile.web.strict_requests;
-    while !finished(fw, id) {
+    while !is_deaf(fw, id) {
         let Some(stream) = fw.web.streams.get_mut(&id) else {
             return;
         };
         let side = stream.side;
-        if stream.output.len() + stream.pending() >= HIGH_WATER {
+        if stream.output.len().max(stream.waiting()) >= HIGH_WATER {
             if stream.parser.held() > MOST_AHEAD {
                 stream.finished = true;
                 malformed(fw, id, "the peer sends requests and takes no answers");
@@ -268,11 +307,16 @@ fn answer_all(fw: &mut Firmware, id: StreamId) {
                 return;
             }
             Step::Request(request) => {
-                let outcome = server::answer(fw, id, side, &request);
-                if outcome.after == After::PortsRestart {
-                    fw.web.restart(id);
+                let fault = fw.strike(OCCASION);
+                if let Some(FaultEffect::Status(status)) = effect(&fault) {
+                    server::fail(fw, id, &request, *status)
+                } else {
+                    let outcome = server::answer(fw, id, side, &request);
+                    if outcome.after == After::PortsRestart {
+                        fw.web.restart(id);
+                    }
+                    spoil(fw, id, outcome.response, effect(&fault))
                 }
-                outcome.response
             }
             Step::Broken(broken) => server::refuse(fw, id, broken.to_string()),
         };
@@ -281,6 +325,41 @@ fn answer_all(fw: &mut Firmware, id: StreamId) {
             stream.finished |= response.closes;
         }
     }
+}
+
+const OCCASION: Occasion = Occasion {
+    at: FaultPoint::Http,
+    client: None,
+    command: None,
+};
+
+fn effect(fault: &Option<Fault>) -> Option<&FaultEffect> {
+    fault.as_ref().map(|fault| &fault.effect)
+}
+
+/// What a fault leaves of a response.
+fn spoil(
+    fw: &mut Firmware,
+    id: StreamId,
+    mut response: Response,
+    effect: Option<&FaultEffect>,
+) -> Response {
+    let left = match effect {
+        None | Some(FaultEffect::Status(_)) => return response,
+        Some(FaultEffect::DelayMs(_)) => {
+            let delay = effect.and_then(FaultEffect::delay).unwrap_or_default();
+            let until = fw.now + delay;
+            if let Some(stream) = fw.web.streams.get_mut(&id) {
+                stream.not_before = stream.not_before.max(until);
+            }
+            return response;
+        }
+        Some(FaultEffect::Truncate(length)) => *length,
+        Some(FaultEffect::Drop | FaultEffect::Reset | FaultEffect::Errno(_)) => 0,
+    };
+    response.bytes.truncate(left);
+    response.closes = true;
+    response
 }
 
 fn malformed(fw: &mut Firmware, id: StreamId, why: &str) {

@@ -143,7 +143,7 @@ fn requests_and_answers_of_any_length_on_one_connection() {
 }
 
 fn pending(fw: &Firmware, id: StreamId) -> usize {
-    fw.web.pending(id)
+    fw.web.pending(id, fw.now)
 }
 
 #[test]
