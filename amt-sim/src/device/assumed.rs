@@ -102,8 +102,6 @@ assumptions! {
     WSMAN_EVENTING = "device.assumed.wsman-eventing";
     /// GetUnprovisionBlockingComponents names none.
     WSMAN_BLOCKING_COMPONENTS = "device.assumed.wsman-blocking-components";
-    /// ProvisioningMode is 0 before provisioning.
-    WSMAN_PROVISIONING_MODE = "device.assumed.wsman-provisioning-mode";
     /// A certificate of a chain is judged when it arrives; a refusal and a new leaf both drop what came before.
     CHAIN_STAGE = "device.assumed.chain-check-stage";
     /// The longest chain has five certificates.
@@ -146,4 +144,10 @@ assumptions! {
     WIFI_PROFILES = "device.assumed.wifi-profile-limits";
     /// Which policy a Put of AMT_RemoteAccessPolicyAppliesToMPS changes when its selectors name none.
     APPLIES_TO_MPS = "device.assumed.applies-to-mps-selectors";
+    /// Requests longer than some limit, and those that are no HTTP, are answered with 400.
+    HTTP_BAD_REQUEST = "device.assumed.http-bad-request";
+    /// What paths other than `/wsman` and methods other than POST are answered with.
+    HTTP_PAGES = "device.assumed.http-pages";
+    /// An account is locked for a while after wrong passwords.
+    LOGIN_LOCK = "device.assumed.login-lock";
 }
