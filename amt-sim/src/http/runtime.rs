@@ -377,3 +377,7 @@ mod tests;
 #[cfg(test)]
 #[path = "secure_tests.rs"]
 mod secure_tests;
+
+#[cfg(test)]
+#[path = "secure_flow_tests.rs"]
+mod secure_flow_tests;
