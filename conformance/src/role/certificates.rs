@@ -6,6 +6,8 @@
 //! The good one is that of [`ProvisioningIdentity`]. Every other one is the same but for what its name says, and like it
 //! a function of its name alone: the same bytes every time.
 
+use std::sync::OnceLock;
+
 use amt_sim::pki::{PROVISIONING_EKU, PROVISIONING_OU, ProvisioningIdentity};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -54,6 +56,8 @@ words! {
         ForgedSignature = "forged-signature",
         /// The chain ends at a root that no device knows.
         UnknownRoot = "unknown-root",
+        /// Five authorities stand between it and the root.
+        LongChain = "long-chain",
     }
 }
 
@@ -80,8 +84,22 @@ pub enum CertificateError {
 }
 
 impl Identity {
-    /// What the server holds.
+    /// What the server holds. Making one takes a while, so that each is made once.
     pub fn of(form: CertificateForm) -> Result<Self, CertificateError> {
+        static MADE: [OnceLock<Identity>; CertificateForm::ALL.len()] =
+            [const { OnceLock::new() }; CertificateForm::ALL.len()];
+        // Forms are numbered as they stand in the list of all.
+        let Some(slot) = MADE.get(form as usize) else {
+            return Self::make(form);
+        };
+        if let Some(made) = slot.get() {
+            return Ok(made.clone());
+        }
+        let made = Self::make(form)?;
+        Ok(slot.get_or_init(|| made).clone())
+    }
+
+    fn make(form: CertificateForm) -> Result<Self, CertificateError> {
         if form == CertificateForm::Good {
             let good = ProvisioningIdentity::for_name(SERVER)?;
             return Ok(Self {
@@ -121,6 +139,10 @@ impl Identity {
         if form == CertificateForm::Sha1 {
             certificate = signed_over_sha1(certificate, &signer.key)?;
         }
+        let mut between = vec![issuing_certificate.der().to_vec()];
+        if form == CertificateForm::LongChain {
+            between = long_way(&issuing, &issuing_params, &root_issuer)?;
+        }
         let root_certificate = match form {
             CertificateForm::UnknownRoot => root_params.self_signed(&root)?.der().to_vec(),
             _ => ProvisioningIdentity::for_name(SERVER)?
@@ -128,12 +150,11 @@ impl Identity {
                 .pop()
                 .unwrap_or_default(),
         };
+        let mut chain = vec![certificate];
+        chain.append(&mut between);
+        chain.push(root_certificate);
         Ok(Self {
-            chain: vec![
-                certificate,
-                issuing_certificate.der().to_vec(),
-                root_certificate,
-            ],
+            chain,
             key: leaf.key,
         })
     }
@@ -190,6 +211,27 @@ fn leaf_params(form: CertificateForm, party: &Party) -> CertificateParams {
         params.not_after = date_time_ymd(2023, 1, 1);
     }
     params
+}
+
+/// Five authorities, each issued by the next: the last by the root.
+fn long_way(
+    issuing: &Party,
+    lowest: &CertificateParams,
+    root: &Issuer<'_, &Party>,
+) -> Result<Vec<Vec<u8>>, CertificateError> {
+    let mut params = vec![lowest.clone()];
+    for number in 2..=5 {
+        params.push(authority(&format!("amt-sim Issuing CA {number}"), issuing));
+    }
+    let mut chain = Vec::new();
+    for (at, subject) in params.iter().enumerate() {
+        let certificate = match params.get(at + 1) {
+            Some(above) => subject.signed_by(issuing, &Issuer::from_params(above, issuing))?,
+            None => subject.signed_by(issuing, root)?,
+        };
+        chain.push(certificate.der().to_vec());
+    }
+    Ok(chain)
 }
 
 fn authority(name: &str, party: &Party) -> CertificateParams {
@@ -303,14 +345,19 @@ mod tests {
         let mut leaves = Vec::new();
         for form in CertificateForm::ALL {
             let first = Identity::of(*form).unwrap();
-            assert_eq!(first.chain, Identity::of(*form).unwrap().chain, "{form}");
-            assert_eq!(first.chain.len(), 3, "{form}");
+            assert_eq!(first.chain, Identity::make(*form).unwrap().chain, "{form}");
+            let length = if *form == CertificateForm::LongChain {
+                7
+            } else {
+                3
+            };
+            assert_eq!(first.chain.len(), length, "{form}");
             leaves.push(first.leaf().to_vec());
         }
         leaves.sort();
         leaves.dedup();
-        // Two of them have the same leaf: what is wrong is above it.
-        assert_eq!(leaves.len(), CertificateForm::ALL.len() - 1);
+        // Three of them have the same leaf: what is wrong is above it.
+        assert_eq!(leaves.len(), CertificateForm::ALL.len() - 2);
         let rogue = Identity::rogue().unwrap();
         assert!(!leaves.contains(&rogue.chain[0]));
     }

@@ -214,3 +214,10 @@ words! {
         CheckerForgivesUnsigned = "checker-forgives-unsigned",
     }
 }
+
+impl Misbehaviour {
+    /// Whether the application, the server or the checker of host-based set-up makes it.
+    pub fn is_of_set_up(self) -> bool {
+        self >= Self::SwapsNonces
+    }
+}

@@ -41,6 +41,10 @@ pub(super) fn judge(expectation: &Expectation, asked: Asked<'_>, scene: Scene<'_
         Expectation::Fact { fact, test } => {
             vec![judge_fact(*fact, &wanted(*fact, test, scene), asked, scene)]
         }
+        Expectation::Facts(tests) => tests
+            .iter()
+            .map(|(fact, test)| judge_fact(*fact, &wanted(*fact, test, scene), asked, scene))
+            .collect(),
         Expectation::MatchesDevice(facts) => facts
             .iter()
             .map(|fact| judge_fact(*fact, &fact.expected(scene.truth), asked, scene))

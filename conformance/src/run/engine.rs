@@ -17,9 +17,7 @@ use crate::role::console::ReferenceConsole;
 use crate::role::setup::{Cast, Host};
 use crate::role::target::ExternalAgent;
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
-use crate::scenario::{
-    Action, Expectation, Order, Outcome, Role, Step, StepKind, changed_profile,
-};
+use crate::scenario::{Action, Expectation, Order, Outcome, Role, Step, StepKind, changed_profile};
 
 /// Who is tried.
 #[derive(Debug, Clone)]

@@ -18,6 +18,8 @@ use crate::words::words;
 pub enum Expectation {
     /// One fact against values that the scenario names.
     Fact { fact: Fact, test: FactTest },
+    /// Several facts, each against one value.
+    Facts(Vec<(Fact, FactTest)>),
     /// These facts against what a good agent would say of the device.
     MatchesDevice(Vec<Fact>),
     /// How the last action ended.
@@ -97,6 +99,7 @@ impl Expectation {
     pub fn needs(&self) -> Vec<Feature> {
         match self {
             Self::Fact { fact, .. } => vec![fact.feature()],
+            Self::Facts(tests) => tests.iter().map(|(fact, _)| fact.feature()).collect(),
             Self::MatchesDevice(facts) => facts.iter().map(|fact| fact.feature()).collect(),
             Self::Outcome(_)
             | Self::TookAtMost(_)
@@ -107,8 +110,9 @@ impl Expectation {
 }
 
 /// The keys that say what is expected; exactly one of them stands in every expectation.
-const QUESTIONS: [&str; 7] = [
+const QUESTIONS: [&str; 8] = [
     "fact",
+    "facts",
     "matches_device",
     "outcome",
     "took_at_most",
@@ -125,6 +129,7 @@ pub(super) fn parse_expectation(table: &Table<'_, '_>, findings: &Findings) -> O
         .collect();
     let expectation = match asked.as_slice() {
         ["fact"] => parse_fact(table, findings),
+        ["facts"] => parse_facts(table, findings),
         ["matches_device"] => parse_matches(table, findings),
         ["outcome"] => parse_outcome(table, findings),
         ["took_at_most"] => table
@@ -206,6 +211,27 @@ fn parse_fact(table: &Table<'_, '_>, findings: &Findings) -> Option<Expectation>
     }
     let test = FactTest::OneOf { values, or_absent };
     Some(Expectation::Fact { fact, test })
+}
+
+fn parse_facts(table: &Table<'_, '_>, findings: &Findings) -> Option<Expectation> {
+    let named = table.table("facts")?;
+    let mut tests = Vec::new();
+    for name in named.keys() {
+        let (Some(fact), Some(value)) = (known_fact(&name, findings), named.free_any(&name)) else {
+            continue;
+        };
+        if let Some(literal) = literal(fact, &value, findings) {
+            let test = FactTest::OneOf {
+                values: vec![literal],
+                or_absent: false,
+            };
+            tests.push((fact, test));
+        }
+    }
+    if tests.is_empty() {
+        findings.add(named.span(), "`facts` names no fact");
+    }
+    Some(Expectation::Facts(tests))
 }
 
 fn literal(fact: Fact, value: &Located<toml::Value>, findings: &Findings) -> Option<Literal> {

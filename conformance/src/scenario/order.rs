@@ -78,8 +78,6 @@ words! {
         OutOfOrder = "out-of-order",
         /// The leaf comes last.
         LeafLast = "leaf-last",
-        /// The intermediate comes four times.
-        TooLong = "too-long",
     }
 }
 
@@ -164,12 +162,30 @@ impl Order {
         match action {
             Action::ApplicationPrepare => {
                 set(&mut order.hash, table, findings, "hash", HashForm::ALL);
-                set(&mut order.mc_nonce, table, findings, "mc_nonce", NonceForm::ALL);
+                set(
+                    &mut order.mc_nonce,
+                    table,
+                    findings,
+                    "mc_nonce",
+                    NonceForm::ALL,
+                );
             }
             Action::ServerIssue => {
                 let forms = CertificateForm::ALL;
-                set(&mut order.certificate, table, findings, "certificate", forms);
-                set(&mut order.signature, table, findings, "signature", SignatureForm::ALL);
+                set(
+                    &mut order.certificate,
+                    table,
+                    findings,
+                    "certificate",
+                    forms,
+                );
+                set(
+                    &mut order.signature,
+                    table,
+                    findings,
+                    "signature",
+                    SignatureForm::ALL,
+                );
             }
             Action::ApplicationSetupSigned => {
                 set(&mut order.send, table, findings, "send", SendForm::ALL);
@@ -184,7 +200,13 @@ impl Order {
                 set(&mut order.over, table, findings, "over", Way::ALL);
             }
             Action::RogueSetup => {
-                set(&mut order.signs_with, table, findings, "signs_with", RogueSigns::ALL);
+                set(
+                    &mut order.signs_with,
+                    table,
+                    findings,
+                    "signs_with",
+                    RogueSigns::ALL,
+                );
                 set(&mut order.clock, table, findings, "clock", RogueClock::ALL);
             }
             Action::RogueSetupUnsigned => {

@@ -3,8 +3,8 @@
 //! Each request has a connection of its own. The first one under a login is answered with a challenge; the nonce then
 //! serves for all that follow, until the device asks for a new one.
 
-use amt_sim::host::port::MeiPort;
 use amt_sim::hex;
+use amt_sim::host::port::MeiPort;
 use sha2::{Digest as _, Sha256};
 
 use super::digest::{Challenge, ChallengeError};

@@ -135,10 +135,7 @@ mod tests {
             "Digest realm=\"Digest:A4070000000000000000000000000000\", nonce=\"wlbEK1EtAAAAAAAAWW5aUHFp+mQQ1j63\",stale=\"false\",qop=\"auth\"",
         )
         .unwrap();
-        assert_eq!(
-            challenge.realm,
-            "Digest:A4070000000000000000000000000000"
-        );
+        assert_eq!(challenge.realm, "Digest:A4070000000000000000000000000000");
         assert_eq!(challenge.nonce, "wlbEK1EtAAAAAAAAWW5aUHFp+mQQ1j63");
     }
 

@@ -176,7 +176,10 @@ mod tests {
     #[test]
     fn chunks_are_joined() {
         let answer = response(CHUNKED.as_bytes(), false).unwrap().unwrap();
-        assert_eq!((answer.status, answer.body.as_slice()), (200, &b"abcde"[..]));
+        assert_eq!(
+            (answer.status, answer.body.as_slice()),
+            (200, &b"abcde"[..])
+        );
         assert_eq!(
             answer.header("SERVER"),
             Some("Intel(R) Active Management Technology 16.1.25")
@@ -204,9 +207,15 @@ mod tests {
     #[case("HTTP/1.1 20 OK\r\n\r\n", HttpError::StatusLine("HTTP/1.1 20 OK".into()))]
     #[case("HTTP/1.1 200 OK\r\nx\r\n\r\n", HttpError::Header("x".into()))]
     #[case("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", HttpError::Length("x".into()))]
-    #[case("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab", HttpError::Trailing(1))]
+    #[case(
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab",
+        HttpError::Trailing(1)
+    )]
     #[case("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nq\r\n", HttpError::ChunkSize("q".into()))]
-    #[case("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc", HttpError::ChunkEnd)]
+    #[case(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc",
+        HttpError::ChunkEnd
+    )]
     fn what_is_no_answer(#[case] text: &str, #[case] want: HttpError) {
         assert_eq!(response(text.as_bytes(), false), Err(want));
     }

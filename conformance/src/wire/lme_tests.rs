@@ -78,13 +78,12 @@ fn handshake() -> Vec<Message> {
 
 fn run(says: Vec<Message>, request: &[u8]) -> (Result<Vec<u8>, LmeError>, Vec<Message>) {
     let script = script(says);
-    let result = Lme::connect(&script, &crate::role::WallClock::default(), 16992).and_then(
-        |mut lme| {
+    let result =
+        Lme::connect(&script, &crate::role::WallClock::default(), 16992).and_then(|mut lme| {
             lme.exchange(16992, request, |bytes, ended| {
                 Ok((ended || bytes.ends_with(b".")).then(|| bytes.to_vec()))
             })
-        },
-    );
+        });
     let heard = script.heard.lock().unwrap().clone();
     (result, heard)
 }

@@ -231,11 +231,7 @@ mod tests {
             Operation::Invoke("Setup", &parameters),
             "3",
         );
-        let body = body(
-            text.replace("a:MessageID", "a:RelatesTo").as_bytes(),
-            "3",
-        )
-        .unwrap();
+        let body = body(text.replace("a:MessageID", "a:RelatesTo").as_bytes(), "3").unwrap();
         assert_eq!(body.name, "Setup_INPUT");
         assert_eq!(body.children[0].text, "1<2");
         assert!(text.contains("ips-schema/1/IPS_HostBasedSetupService/Setup</a:Action>"));

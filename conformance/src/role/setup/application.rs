@@ -101,8 +101,7 @@ impl Application {
             HashForm::EarlierNonce => self.earlier_nonce.clone().unwrap_or_default(),
             _ => current,
         };
-        let swapped =
-            order.hash == HashForm::SwappedNonces || self.is(Misbehaviour::SwapsNonces);
+        let swapped = order.hash == HashForm::SwappedNonces || self.is(Misbehaviour::SwapsNonces);
         let message = match order.hash {
             HashForm::OneNonce => first,
             _ if swapped => [mc_nonce.as_slice(), &first].concat(),
@@ -152,7 +151,7 @@ impl Application {
         let mut client = host.os_admin()?;
         let parameters = self.password(&mut client)?;
         let good = self.call(&mut client, "Setup", &parameters, facts)?;
-        self.finish(host, server, good)
+        self.finish(host, client, server, good)
     }
 
     /// Step 4.
@@ -171,7 +170,7 @@ impl Application {
         }
         let good = self.call(&mut client, "Setup", &parameters, facts)?;
         self.spend(request);
-        self.finish(host, server, good)
+        self.finish(host, client, server, good)
     }
 
     /// The chain, then AdminSetup.
@@ -222,7 +221,7 @@ impl Application {
         if order.over == Way::Mei {
             let status = host.amthi()?.unprovision()?;
             facts.insert(Fact::AMTHI_STATUS, json!(status));
-            return Ok(status == 0);
+            return Ok(status == 0 || self.is(Misbehaviour::IgnoresReturnValue));
         }
         let mut client = host.login(Self::ADMIN, &self.password);
         let class = "AMT_SetupAndConfigurationService";
@@ -292,8 +291,16 @@ impl Application {
         let leaf = request.chain.first().cloned().unwrap_or_default();
         let parts = [
             ("McNonce", base64::encode(&mc_nonce), SendForm::NoNonce),
-            ("Certificate", base64::encode(&leaf), SendForm::NoCertificate),
-            ("SigningAlgorithm", order.algorithm.to_string(), SendForm::All),
+            (
+                "Certificate",
+                base64::encode(&leaf),
+                SendForm::NoCertificate,
+            ),
+            (
+                "SigningAlgorithm",
+                order.algorithm.to_string(),
+                SendForm::All,
+            ),
             (
                 "DigitalSignature",
                 base64::encode(&request.signature),
@@ -357,12 +364,18 @@ impl Application {
     }
 
     /// Tells the server when the device says that it was set up.
-    fn finish(&self, host: Host<'_>, server: &mut Server, good: bool) -> Result<bool, Trouble> {
+    fn finish(
+        &self,
+        host: Host<'_>,
+        mut client: Client<'_>,
+        server: &mut Server,
+        good: bool,
+    ) -> Result<bool, Trouble> {
         if !good {
             return Ok(false);
         }
         let uuid = host.amthi()?.uuid()?.to_string();
-        if let Some(record) = Record::read(&mut host.os_admin()?)? {
+        if let Some(record) = Record::read(&mut client)? {
             let question = Question::Done {
                 uuid,
                 created: record.created,
@@ -423,14 +436,15 @@ fn tell(facts: &mut Facts, method: &str, value: u64) {
 
 /// The chain in the order in which it is sent, each with its flags: leaf, root.
 fn arranged(chain: &[Vec<u8>], form: ChainForm) -> Vec<(&[u8], bool, bool)> {
-    let places: &[usize] = match form {
-        ChainForm::Whole => &[0, 1, 2],
-        ChainForm::Truncated => &[0, 1],
-        ChainForm::Gap => &[0, 2],
-        ChainForm::OutOfOrder => &[0, 2, 1],
-        ChainForm::LeafLast => &[1, 2, 0],
-        ChainForm::TooLong => &[0, 1, 1, 1, 1, 2],
+    let last = chain.len().saturating_sub(1);
+    let places: Vec<usize> = match form {
+        ChainForm::Whole => (0..chain.len()).collect(),
+        ChainForm::Truncated => (0..last).collect(),
+        ChainForm::Gap => vec![0, last],
+        ChainForm::OutOfOrder => [0, last].into_iter().chain(1..last).collect(),
+        ChainForm::LeafLast => (1..chain.len()).chain([0]).collect(),
     };
+    let sent_last = places.len().saturating_sub(1);
     let certificate = |place: &usize| chain.get(*place).map(Vec::as_slice).unwrap_or_default();
     places
         .iter()
@@ -439,8 +453,8 @@ fn arranged(chain: &[Vec<u8>], form: ChainForm) -> Vec<(&[u8], bool, bool)> {
             // Flags go by what a certificate is, but for the one that should have been last.
             let leaf = *place == 0;
             let root = match form {
-                ChainForm::OutOfOrder => sent == 2,
-                _ => *place == 2,
+                ChainForm::OutOfOrder => sent == sent_last,
+                _ => *place == last,
             };
             (certificate(place), leaf, root)
         })

@@ -39,7 +39,9 @@ pub(super) fn check(
     let mut genuine = true;
     if by != LooksAt::Timestamp {
         // requirement `app.check.certificate`
-        let hash = record.as_ref().and_then(|record| record.certificate.as_ref());
+        let hash = record
+            .as_ref()
+            .and_then(|record| record.certificate.as_ref());
         let found = match hash {
             None => "none",
             Some(hash) if certificates.contains(hash) => "same",
@@ -54,7 +56,10 @@ pub(super) fn check(
         let found = record.as_ref().map(|record| &record.created);
         let same = found.is_some() && found == created.as_ref();
         genuine &= same;
-        facts.insert(Fact::CHECKER_TIME, json!(if same { "same" } else { "other" }));
+        facts.insert(
+            Fact::CHECKER_TIME,
+            json!(if same { "same" } else { "other" }),
+        );
     }
     let verdict = if genuine { "genuine" } else { "rogue" };
     facts.insert(Fact::CHECKER_VERDICT, json!(verdict));

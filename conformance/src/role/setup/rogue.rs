@@ -72,7 +72,7 @@ impl Rogue {
             if answer.return_value != 0 {
                 return Ok(false);
             }
-            let created = Record::read(&mut host.os_admin()?)?.map(|record| record.created);
+            let created = Record::read(&mut client)?.map(|record| record.created);
             if order.clock == RogueClock::Untouched || created == genuine {
                 return Ok(true);
             }

@@ -137,7 +137,9 @@ impl Server {
             HashName::Sha384 => 48,
         };
         let Some(mut hash) = amt_sim::hex::decode(hash).filter(|hash| hash.len() == size) else {
-            return Ok(Err("the hash has not the length that its algorithm gives it"));
+            return Ok(Err(
+                "the hash has not the length that its algorithm gives it",
+            ));
         };
         let identity = Identity::of(order.certificate)?;
         if self.misbehaviour == Some(Misbehaviour::ServerHashesAgain) {
@@ -171,13 +173,21 @@ impl Server {
         }
         Ok(Ok(Reply::Signed {
             signature: base64::encode(&signature),
-            chain: identity.chain.iter().map(|der| base64::encode(der)).collect(),
+            chain: identity
+                .chain
+                .iter()
+                .map(|der| base64::encode(der))
+                .collect(),
         }))
     }
 }
 
 /// One question to a server, as a client of its protocol asks it.
-pub(super) fn ask(server: &mut Server, question: &Question, order: &Order) -> Result<Reply, String> {
+pub(super) fn ask(
+    server: &mut Server,
+    question: &Question,
+    order: &Order,
+) -> Result<Reply, String> {
     // Texts only: writing them cannot fail.
     let line = serde_json::to_string(question).unwrap_or_default();
     let answer = server.answer(&line, order);
@@ -206,7 +216,10 @@ mod tests {
             "{{\"sign\": {{\"uuid\": \"u\", \"algorithm\": \"sha256\", \"hash\": \"{hash}\"}}}}"
         );
         let answer = server.answer(&line, &order);
-        assert!(answer.starts_with("{\"signed\":{\"signature\":\""), "{answer}");
+        assert!(
+            answer.starts_with("{\"signed\":{\"signature\":\""),
+            "{answer}"
+        );
         assert_eq!(answer, server.answer(&line, &order));
         server.answer("{\"done\": {\"uuid\": \"u\", \"created\": \"t\"}}", &order);
         let knows = server.answer("{\"known\": {\"uuid\": \"u\"}}", &order);
