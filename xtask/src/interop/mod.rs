@@ -6,6 +6,7 @@
 mod contract_go;
 mod expected;
 mod harness;
+mod meshcentral;
 mod meshcmd;
 mod rpc;
 mod run;
@@ -66,6 +67,7 @@ pub(crate) fn interop(arguments: &InteropArguments) -> Result<ExitCode> {
     );
     contract_go::checks(&bench, &mut table);
     meshcmd::checks(&bench, arguments.meshcmd.as_deref(), &mut table);
+    meshcentral::checks(&bench, &mut table);
     rpc::checks(&bench, &arguments.rpc, &mut table);
     table.finish(&workspace::target().join("interop.json"))
 }
