@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::device::{
-    Entry, Fault, Faults, Firmware, Identity, LocalAccount, Mode, Profile, ProfileError, Rules,
-    Seed, State, WeakPassword, check_password, digest_a1,
+    Entry, Fault, Faults, Firmware, Identity, Interface, LocalAccount, Mode, Profile, ProfileError,
+    Rules, Seed, State, WeakPassword, check_password, digest_a1,
 };
+use crate::http::{self, NotListening, StreamId};
 use crate::mei::{Bus, ClientProperties, Errno, Guid, HandleId, Readiness};
 use crate::time::{Instant, UnixTime};
 
@@ -283,6 +284,62 @@ impl Device {
         self.bus.reset(&mut self.firmware, cause);
     }
 
+    /// Whether one of the device's own ports takes a connection from this side now: what LMS would find at
+    /// `127.0.0.1:16992` ([`Interface::Local`]), or a console at the device's address ([`Interface::Network`]).
+    pub fn stream_listens(&self, side: Interface, port: u16) -> bool {
+        http::listens(&self.firmware, side, port)
+    }
+
+    /// A connection to one of the device's own ports, whatever carries its bytes.
+    ///
+    /// ```
+    /// use amt_sim::{Device, Preset, device::Interface};
+    ///
+    /// let mut device = Device::builder("tiger-lake-15").preset(Preset::Admin).build()?;
+    /// let stream = device.stream_open(Interface::Network, 16992)?;
+    /// device.stream_receive(stream, b"POST /wsman HTTP/1.1\r\nHost: amt\r\nContent-Le");
+    /// assert_eq!(device.stream_pending(stream), 0);
+    /// device.stream_receive(stream, b"ngth: 0\r\n\r\n");
+    /// let answer = device.stream_take(stream, usize::MAX);
+    /// assert!(answer.starts_with(b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest "));
+    /// assert!(device.stream_finished(stream));
+    /// device.stream_close(stream);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stream_open(&mut self, side: Interface, port: u16) -> Result<StreamId, NotListening> {
+        http::open(&mut self.firmware, side, port)
+    }
+
+    /// Bytes from the peer.
+    pub fn stream_receive(&mut self, stream: StreamId, bytes: &[u8]) {
+        http::receive(&mut self.firmware, stream, bytes);
+    }
+
+    /// Up to `most` bytes for the peer; none when there are none now.
+    pub fn stream_take(&mut self, stream: StreamId, most: usize) -> Vec<u8> {
+        http::take(&mut self.firmware, stream, most)
+    }
+
+    /// How many bytes [`Device::stream_take`] could give now.
+    pub fn stream_pending(&self, stream: StreamId) -> usize {
+        http::pending(&self.firmware, stream)
+    }
+
+    /// Whether the device closes the connection once everything is taken. A stream that is closed is finished.
+    pub fn stream_finished(&self, stream: StreamId) -> bool {
+        http::finished(&self.firmware, stream)
+    }
+
+    /// The peer will send no more; answers may still be taken.
+    pub fn stream_end(&mut self, stream: StreamId) {
+        http::end(&mut self.firmware, stream);
+    }
+
+    /// The connection is gone.
+    pub fn stream_close(&mut self, stream: StreamId) {
+        http::close(&mut self.firmware, stream);
+    }
+
     /// Arms a fault on the running device.
     pub fn arm(&mut self, fault: Fault) {
         self.firmware.faults.arm(fault);
@@ -334,9 +391,15 @@ impl Device {
         self.firmware.journal.drain()
     }
 
-    /// Changes when a handle's readiness changed by something other than its own system calls.
-    pub(crate) fn disturbances(&self) -> u64 {
-        self.bus.disturbances()
+    /// Changes when a handle's readiness or a stream changed by something other than its own input, or a port
+    /// came or went.
+    pub(crate) fn disturbances(&self) -> impl PartialEq + use<> {
+        let mode = self.firmware.mode();
+        (
+            self.bus.disturbances(),
+            self.firmware.web.disturbances(),
+            mode,
+        )
     }
 
     pub(crate) fn has_journal(&self) -> bool {

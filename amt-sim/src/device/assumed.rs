@@ -64,4 +64,44 @@ assumptions! {
     UPID_RESULTS = "device.assumed.upid-results";
     /// HOTHAM: header fields and result of what it does not know, and what the log contains.
     HOTHAM = "device.assumed.hotham-log";
+    /// Requests longer than some limit, and those that are no HTTP, are answered with 400.
+    HTTP_BAD_REQUEST = "device.assumed.http-bad-request";
+    /// What paths other than `/wsman` and methods other than POST are answered with.
+    HTTP_PAGES = "device.assumed.http-pages";
+    /// An account is locked for a while after wrong passwords.
+    LOGIN_LOCK = "device.assumed.login-lock";
+    /// How many channels LME has, and their window.
+    LME_CHANNELS = "device.assumed.lme-channels";
+    /// Which ports are forwarded over LME, and in which order.
+    LME_FORWARD_LIST = "device.assumed.lme-forward-list";
+    /// LME stays connected when the mode changes, or not.
+    LME_AFTER_RESTART = "device.assumed.lme-after-restart";
+    /// LME says nothing while AMT is switched off.
+    LME_WHILE_DISABLED = "device.assumed.lme-while-disabled";
+    /// After a protocol error the connection is dropped.
+    LME_PROTOCOL_ERROR = "device.assumed.lme-protocol-error";
+    /// An unknown APF opcode is ignored.
+    LME_UNKNOWN_OPCODE = "device.assumed.lme-unknown-opcode";
+    /// Bytes behind an APF message are ignored.
+    LME_TRAILING_BYTES = "device.assumed.lme-trailing-bytes";
+    /// Data beyond the window is taken.
+    LME_OVERRUN = "device.assumed.lme-overrun";
+    /// What a host may request of AMT on LME.
+    LME_HOST_REQUESTS = "device.assumed.lme-host-requests";
+    /// Identify: vendor and version strings.
+    WSMAN_IDENTIFY = "device.assumed.wsman-identify";
+    /// 32 enumerations at a time.
+    WSMAN_ENUMERATIONS = "device.assumed.wsman-enumeration-limit";
+    /// Selectors that more than one instance agrees with: InvalidSelectors.
+    WSMAN_AMBIGUOUS = "device.assumed.wsman-ambiguous-selectors";
+    /// A required parameter that is missing: InvalidParameter.
+    WSMAN_MISSING_PARAMETER = "device.assumed.wsman-missing-parameter";
+    /// A method that the class has and the device lacks: ActionNotSupported.
+    WSMAN_METHOD_LACKING = "device.assumed.wsman-method-lacking";
+    /// Subscribe and its like: ActionNotSupported.
+    WSMAN_EVENTING = "device.assumed.wsman-eventing";
+    /// GetUnprovisionBlockingComponents names none.
+    WSMAN_BLOCKING_COMPONENTS = "device.assumed.wsman-blocking-components";
+    /// ProvisioningMode is 0 before provisioning.
+    WSMAN_PROVISIONING_MODE = "device.assumed.wsman-provisioning-mode";
 }

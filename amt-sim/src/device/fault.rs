@@ -21,7 +21,7 @@ pub struct Fault {
     #[serde(default)]
     pub client: Option<ClientKind>,
     /// Only this command number (without class bits for AMTHI, as in `0x1A`; group and command for MKHI, as in
-    /// `0xff02`); any when absent.
+    /// `0xff02`; for LME the opcode of the message itself, either way); any when absent.
     #[serde(default)]
     pub command: Option<u32>,
     /// Occasions that pass unharmed first.

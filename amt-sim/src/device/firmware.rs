@@ -23,6 +23,10 @@ pub struct Firmware {
     pub(crate) journal: Journal,
     pub(crate) rules: Rules,
     pub(crate) faults: Faults,
+    /// Connections to the device's own HTTP server.
+    pub(crate) web: crate::http::Runtime,
+    /// Messages counted and enumerations under way.
+    pub(crate) wsman: crate::wsman::Runtime,
     pub(crate) now: Instant,
     /// What the real-time clock showed at power-on.
     pub(crate) clock_at_power_on: UnixTime,
@@ -49,6 +53,8 @@ impl Firmware {
             journal: Journal::default(),
             rules,
             faults,
+            web: crate::http::Runtime::default(),
+            wsman: crate::wsman::Runtime::default(),
             now: Instant::POWER_ON,
             clock_at_power_on: clock,
             dirty: true,
@@ -99,7 +105,8 @@ impl Firmware {
 
     /// What the real-time clock shows now.
     pub(crate) fn clock(&self) -> UnixTime {
-        self.clock_at_power_on.after(self.now - Instant::POWER_ON)
+        let unset = self.clock_at_power_on.after(self.now - Instant::POWER_ON);
+        UnixTime(unset.0.saturating_add(self.state.clock_offset))
     }
 
     /// Changes non-volatile memory.

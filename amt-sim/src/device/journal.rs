@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
@@ -82,6 +83,23 @@ pub enum Event {
         id: u32,
         status: u32,
     },
+    /// A WS-Management request was read and answered.
+    Wsman {
+        /// Who was logged in.
+        user: String,
+        /// `Get`, `Pull` and so on, or a method's name.
+        action: String,
+        /// Empty for requests that name none.
+        class: String,
+        /// What a method returned.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        return_value: Option<u32>,
+        /// Name of the fault, or `NotAuthorized`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<String>,
+    },
+    /// Something in a WS-Management request that is wrong by the standard and was forgiven, or why it was not.
+    WsmanFinding { what: String },
     /// The device changed its mode.
     ModeChanged {
         from: Mode,
@@ -98,8 +116,70 @@ pub enum Event {
     LinkReset { cause: String },
     /// The MEI link works again after a reset.
     LinkUp,
+    /// The firmware ended a connection by itself.
+    HungUp { handle: u32, client: ClientKind },
+    /// The host was asked to listen on a port for the device.
+    PortForwarded { port: u16, accepted: bool },
+    /// A program on the host, or a peer beyond it, has a connection to one of the device's ports.
+    ChannelOpened {
+        client: ClientKind,
+        /// The device's number for it.
+        channel: u32,
+        port: u16,
+    },
+    /// A channel was not opened.
+    ChannelRefused {
+        client: ClientKind,
+        port: u32,
+        /// APF reason: 1 prohibited, 2 nothing listens, 3 unknown type, 4 no channel is free.
+        reason: u32,
+    },
+    /// One side closed a channel.
+    ChannelClosed {
+        client: ClientKind,
+        channel: u32,
+        by: Party,
+    },
+    /// A UDP datagram that the host passed on.
+    Datagram {
+        client: ClientKind,
+        from: String,
+        from_port: u32,
+        port: u32,
+        size: usize,
+    },
     /// A fault that was asked for took effect.
     FaultInjected { fault: String },
+    /// A connection to one of the device's own ports.
+    StreamOpened {
+        stream: u32,
+        side: Interface,
+        port: u16,
+    },
+    /// The connection is gone.
+    StreamClosed { stream: u32 },
+    /// An HTTP request was answered.
+    HttpRequest {
+        stream: u32,
+        method: String,
+        target: String,
+        /// Whom it was proven to come from; absent for a request without a login that holds.
+        user: Option<String>,
+        status: u16,
+    },
+    /// What a client sent breaks HTTP: the client's fault.
+    HttpMalformed {
+        stream: u32,
+        why: String,
+        /// It was understood and answered all the same.
+        tolerated: bool,
+    },
+    /// A login that does not hold. A request without any is not one.
+    LoginRefused {
+        stream: u32,
+        user: String,
+        reason: LoginRefusal,
+    },
     /// An answer rests on an assumption, not on knowledge of real firmware.
     Assumed { requirement: String },
     /// Lines were lost because nobody drained the journal in time.
@@ -116,12 +196,50 @@ impl Event {
                 | Self::Command { .. }
                 | Self::Malformed { .. }
                 | Self::UnknownCommand { .. }
+                | Self::Wsman { .. }
                 | Self::ModeChanged { .. }
                 | Self::ModeRefused { .. }
                 | Self::LinkReset { .. }
                 | Self::LinkUp
         )
     }
+}
+
+/// Why a login does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum LoginRefusal {
+    /// The `Authorization` header is no HTTP digest.
+    Unreadable,
+    /// The realm is another device's, or this one's from before it was unprovisioned.
+    ForeignRealm,
+    /// The login was made for another request target.
+    WrongUri,
+    /// Not `qop=auth` with MD5, client nonce and count.
+    WrongQuality,
+    /// Nobody can log in by that name on this side.
+    UnknownUser,
+    /// Too many wrong passwords before.
+    Locked,
+    /// The response is empty, or of another password.
+    WrongResponse,
+    /// The nonce was never given out, or is forgotten: told as stale.
+    UnknownNonce,
+    /// The nonce is too old: told as stale.
+    StaleNonce,
+    /// The count of the nonce did not rise: told as stale.
+    CountBehind,
+    /// The account's realms do not allow the request.
+    NotAuthorized,
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    Host,
+    Device,
 }
 
 /// The system call that a program made.

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::account::Account;
 use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
 use crate::time::UnixTime;
+use crate::wsman::Overlay;
 
 /// Non-volatile memory. A host may keep it in a file and hand it back at the next power-on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,12 @@ pub struct State {
     pub boots: u64,
     /// HTTP digest A1 of `admin`, as 32 hex digits; absent while the factory password stands.
     pub admin_ha1: Option<String>,
+    /// What the administrator's account is called.
+    #[serde(default = "admin")]
+    pub admin_name: String,
+    /// The access control list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<Account>,
     /// PKI DNS suffix: typed into the set-up screen, or set over AMTHI.
     pub pki_dns_suffix: String,
     /// Root certificate hashes, handle = position.
@@ -34,6 +42,19 @@ pub struct State {
     /// What the last set-up over TLS left behind; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_record: Option<SetupRecord>,
+    /// What clients wrote over WS-Management.
+    #[serde(default, skip_serializing_if = "Overlay::is_empty")]
+    pub wsman: Overlay,
+    /// Seconds that the clock was set forward over WS-Management; negative when set back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_offset: i64,
+    /// The password of the firmware's set-up screen is no longer the factory's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mebx_password_set: bool,
+}
+
+fn is_zero(offset: &i64) -> bool {
+    *offset == 0
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -61,6 +82,10 @@ pub struct SetupRecord {
     pub at: UnixTime,
 }
 
+fn admin() -> String {
+    "admin".to_owned()
+}
+
 impl State {
     pub const VERSION: u32 = 1;
 
@@ -73,6 +98,8 @@ impl State {
             mode: Mode::PreProvisioning,
             boots: 0,
             admin_ha1: None,
+            admin_name: admin(),
+            accounts: Vec::new(),
             pki_dns_suffix: profile.network.pki_dns_suffix.clone(),
             hashes: profile.certificate_hashes()?,
             zero_touch: profile.capabilities.zero_touch,
@@ -80,6 +107,9 @@ impl State {
             host_fqdn: String::new(),
             upid_enabled: false,
             setup_record: None,
+            wsman: Overlay::default(),
+            clock_offset: 0,
+            mebx_password_set: false,
         })
     }
 
@@ -87,7 +117,10 @@ impl State {
     /// stays from AMT 12 on.
     pub(crate) fn forget_provisioning(&mut self, keep_dns_suffix: bool) {
         self.admin_ha1 = None;
+        self.admin_name = admin();
+        self.accounts.clear();
         self.setup_record = None;
+        self.wsman.clear();
         if !keep_dns_suffix {
             self.pki_dns_suffix.clear();
         }

@@ -109,11 +109,16 @@ impl SharedDevice {
     pub fn with<R>(&self, own: Option<&Watch>, act: impl FnOnce(&mut Device) -> R) -> R {
         let mut device = lock(&self.inner.device);
         let now = self.now();
-        let fell_due = device.next_wake().is_some_and(|wake| wake <= now);
+        let mut fell_due = device.next_wake().is_some_and(|wake| wake <= now);
+        let at_first = device.disturbances();
         device.advance(now);
         let before = device.disturbances();
         let result = act(&mut device);
-        let disturbed = device.disturbances() != before;
+        let after = device.disturbances();
+        // What was done may give a connection something to say that nobody asked it for.
+        device.advance(now);
+        let disturbed = after != before;
+        fell_due |= before != at_first || device.disturbances() != after;
         if device.has_journal() {
             let mut sinks = lock(&self.inner.sinks);
             if !sinks.is_empty() {

@@ -90,6 +90,17 @@ struct Inbound {
     taken: usize,
 }
 
+impl Handle {
+    /// From now on every call but connect and close is ENODEV. What was written and not taken is lost.
+    fn disconnect(&mut self, fw: &mut Firmware) {
+        if let HandleState::Connected(connection) = &mut self.state {
+            connection.session.end(fw);
+        }
+        self.state = HandleState::Disconnected;
+        self.tx.clear();
+    }
+}
+
 /// All handles of one device.
 #[derive(Debug)]
 pub(crate) struct Bus {
@@ -203,7 +214,7 @@ impl Bus {
             client,
             properties,
         });
-        let (session, greetings) = Session::start(client, fw);
+        let (session, greetings) = Session::start(client, properties, fw);
         if let Some(handle) = self.handles.get_mut(&id) {
             handle.tx.clear();
             handle.rx.clear();
@@ -214,6 +225,7 @@ impl Bus {
             });
         }
         self.queue(fw, id, client, None, greetings);
+        self.settle(fw, id);
         Ok(properties)
     }
 
@@ -346,7 +358,8 @@ impl Bus {
             return;
         };
         fw.record(Event::Closed { handle: id.0 });
-        if let HandleState::Connected(connection) = handle.state {
+        if let HandleState::Connected(mut connection) = handle.state {
+            connection.session.end(fw);
             let release = fw.profile.timings.mei_release_ms;
             if !release.is_zero() {
                 self.releasing.push((connection.client, fw.now + release));
@@ -361,14 +374,13 @@ impl Bus {
         };
         self.releasing.clear();
         self.disturbances += 1;
-        for handle in self.handles.values_mut() {
-            handle.state = HandleState::Disconnected;
-            handle.tx.clear();
-            handle.rx.clear();
-        }
         fw.record(Event::LinkReset {
             cause: cause.to_owned(),
         });
+        for handle in self.handles.values_mut() {
+            handle.disconnect(fw);
+            handle.rx.clear();
+        }
     }
 
     /// Does what has fallen due.
@@ -382,6 +394,25 @@ impl Bus {
         }
         let now = fw.now;
         self.releasing.retain(|(_, until)| *until > now);
+        self.poll(fw);
+    }
+
+    /// Asks the firmware what it has to say on its own account.
+    fn poll(&mut self, fw: &mut Firmware) {
+        let speakers: Vec<HandleId> = self
+            .handles
+            .iter()
+            .filter(|(_, handle)| {
+                matches!(&handle.state, HandleState::Connected(connection) if connection.session.speaks_up())
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in speakers {
+            if self.flush(fw, id) {
+                self.disturbances += 1;
+            }
+            self.settle(fw, id);
+        }
     }
 
     /// The next moment at which something changes by itself.
@@ -445,8 +476,14 @@ impl Bus {
         held + releasing
     }
 
-    /// Lets the firmware take queued messages, as far as the host has read earlier answers.
+    /// Lets the firmware take queued messages and speak up, as far as the host has read earlier answers.
     fn pump(&mut self, fw: &mut Firmware, id: HandleId) {
+        self.flush(fw, id);
+        self.take_queued(fw, id);
+        self.settle(fw, id);
+    }
+
+    fn take_queued(&mut self, fw: &mut Firmware, id: HandleId) {
         let unread_limit = fw.profile.assumptions.unread_answers;
         loop {
             let Some(handle) = self.handles.get_mut(&id) else {
@@ -465,7 +502,49 @@ impl Bus {
             let command = session::command_number(client, &message);
             let answers = connection.session.receive(fw, &message);
             self.queue(fw, id, client, command, answers);
+            self.flush(fw, id);
         }
+    }
+
+    /// Queues what the firmware says unasked; whether it said anything.
+    fn flush(&mut self, fw: &mut Firmware, id: HandleId) -> bool {
+        let Some(handle) = self.handles.get_mut(&id) else {
+            return false;
+        };
+        let room = fw
+            .profile
+            .assumptions
+            .unread_answers
+            .saturating_sub(handle.rx.len());
+        let HandleState::Connected(connection) = &mut handle.state else {
+            return false;
+        };
+        let client = connection.client;
+        let messages = connection.session.poll(fw, room);
+        let spoke = !messages.is_empty();
+        self.queue(fw, id, client, None, messages);
+        spoke
+    }
+
+    /// Ends a connection that the firmware is done with, once the host has read everything.
+    fn settle(&mut self, fw: &mut Firmware, id: HandleId) {
+        let Some(handle) = self.handles.get_mut(&id) else {
+            return;
+        };
+        let client = match &handle.state {
+            HandleState::Connected(connection)
+                if connection.session.over() && handle.rx.is_empty() =>
+            {
+                connection.client
+            }
+            _ => return,
+        };
+        handle.disconnect(fw);
+        self.disturbances += 1;
+        fw.record(Event::HungUp {
+            handle: id.0,
+            client,
+        });
     }
 
     /// Puts the firmware's messages in the handle's queue, as the armed faults leave them.
@@ -482,7 +561,7 @@ impl Bus {
             let occasion = Occasion {
                 at: FaultPoint::Answer,
                 client: Some(client),
-                command,
+                command: session::answer_number(client, command, &bytes),
             };
             if let Some(fault) = fw.strike(occasion) {
                 match &fault.effect {

@@ -238,12 +238,12 @@ enum Size {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    use ClientKind::{Amthi, Lme, Mkhi, Upid};
+    use ClientKind::{Amthi, Hotham, Mkhi, Upid};
     let handle = 0usize..5;
     let client = select(vec![
         Some(Amthi),
         Some(Amthi),
-        Some(Lme),
+        Some(Hotham),
         Some(Mkhi),
         Some(Upid),
         None,
@@ -429,7 +429,7 @@ fn unknown(client: Option<ClientKind>, number: u8) -> (Vec<u8>, Vec<u8>) {
     match client {
         Some(ClientKind::Mkhi) => (vec![0x55, 0x55, 0, 0], vec![0x55, 0xd5, 0, 0x8d]),
         Some(ClientKind::Upid) => (vec![7, number, 0, 0], vec![7, number, 4, 0, 1, 0, 0, 0]),
-        Some(ClientKind::Lme) => (vec![number], Vec::new()),
+        Some(ClientKind::Hotham) => (vec![2, 0x55, 0, 0], vec![0, 0x89, 0, 0x89]),
         _ => (request(number), answer(number)),
     }
 }

@@ -6,7 +6,7 @@ mod errno;
 mod guid;
 mod session;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub mod amthi;
 mod hotham;

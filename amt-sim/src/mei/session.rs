@@ -1,6 +1,6 @@
 //! What a connected client does with messages: one arm per client, each client in its own file.
 
-use super::client::ClientKind;
+use super::client::{ClientKind, ClientProperties};
 use super::{amthi, hotham, lme, mkhi, upid, watchdog};
 use crate::device::Firmware;
 
@@ -13,10 +13,14 @@ pub(crate) enum Session {
 
 impl Session {
     /// A new connection, and what the firmware sends before the host says anything.
-    pub(crate) fn start(client: ClientKind, fw: &mut Firmware) -> (Self, Vec<Vec<u8>>) {
+    pub(crate) fn start(
+        client: ClientKind,
+        properties: ClientProperties,
+        fw: &mut Firmware,
+    ) -> (Self, Vec<Vec<u8>>) {
         match client {
             ClientKind::Lme => {
-                let (session, greetings) = lme::Session::start(fw);
+                let (session, greetings) = lme::Session::start(fw, properties);
                 (Self::Lme(session), greetings)
             }
             other => (Self::Stateless(other), Vec::new()),
@@ -37,6 +41,50 @@ impl Session {
                 ClientKind::Lme => Vec::new(),
             },
         }
+    }
+}
+
+impl Session {
+    /// What the firmware says without being asked, `room` messages at most.
+    pub(crate) fn poll(&mut self, fw: &mut Firmware, room: usize) -> Vec<Vec<u8>> {
+        match self {
+            Self::Lme(session) => session.poll(fw, room),
+            Self::Stateless(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it may say something without being asked.
+    pub(crate) const fn speaks_up(&self) -> bool {
+        matches!(self, Self::Lme(_))
+    }
+
+    /// Whether the firmware ends the connection once everything is read.
+    pub(crate) const fn over(&self) -> bool {
+        match self {
+            Self::Lme(session) => session.over(),
+            Self::Stateless(_) => false,
+        }
+    }
+
+    /// The connection is gone.
+    pub(crate) fn end(&mut self, fw: &mut Firmware) {
+        match self {
+            Self::Lme(session) => session.end(fw),
+            Self::Stateless(_) => {}
+        }
+    }
+}
+
+/// The command number that faults strike an answer by: that of the request, or where answers are messages in their
+/// own right, their own.
+pub(crate) fn answer_number(
+    client: ClientKind,
+    request: Option<u32>,
+    answer: &[u8],
+) -> Option<u32> {
+    match client {
+        ClientKind::Lme => command_number(client, answer),
+        _ => request,
     }
 }
 

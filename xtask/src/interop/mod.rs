@@ -9,6 +9,7 @@ mod harness;
 mod meshcentral;
 mod meshcmd;
 mod rpc;
+mod rpc_setup;
 mod run;
 mod table;
 mod tools;

@@ -7,6 +7,7 @@ mod check;
 mod hash;
 mod mac;
 mod sections;
+mod web;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +19,10 @@ pub use hash::{CertificateHash, Certificates, HashAlgorithm, HashSet};
 pub use mac::Mac;
 pub use sections::{
     Assumptions, Capabilities, DynamicDns, Features, FirmwareUpdate, FirmwareVersions, HostReset,
-    Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State, LanInterface, MeReset, MeiClient, MeiLink, Network,
-    Platform, RemoteAccess, SetupServer, Timings, Tunnel, TunnelTrigger, WhileDisabled,
+    Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State, LanInterface, LmeDrop, MeReset, MeiClient, MeiLink,
+    Network, Platform, RemoteAccess, SetupServer, Timings, Tunnel, TunnelTrigger, WhileDisabled,
 };
+pub use web::Web;
 
 /// One firmware generation, or one particular machine of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,8 @@ pub struct Profile {
     pub certificates: Certificates,
     pub timings: Timings,
     pub assumptions: Assumptions,
+    #[serde(default)]
+    pub web: Web,
 }
 
 impl Profile {

@@ -425,6 +425,23 @@ pub struct Assumptions {
     /// What AMTHI does while AMT is switched off.
     #[serde(default)]
     pub while_disabled: WhileDisabled,
+    /// When the firmware drops an LME connection by itself.
+    #[serde(default)]
+    pub lme_drop: LmeDrop,
+}
+
+/// When the firmware drops an LME connection by itself: the host's next call fails with ENODEV, and it has to
+/// connect again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LmeDrop {
+    /// Only after a protocol error.
+    #[default]
+    Never,
+    /// After a change of mode, when the last channel is closed.
+    AfterRestart,
+    /// Whenever it closed the last channel, as rpc-go's authors saw it on machines.
+    AfterClose,
 }
 
 /// AMTHI while AMT is switched off.
@@ -447,16 +464,21 @@ fn default_power_policy() -> String {
 }
 
 /// Durations as whole milliseconds.
-mod milliseconds {
+pub(super) mod milliseconds {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(
+        time: &Duration,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Duration, D::Error> {
         u64::deserialize(from).map(Duration::from_millis)
     }
 }

@@ -1,0 +1,223 @@
+//! The connections of one device: what came in and is not understood yet, what goes out and is not taken yet.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::lock::Locks;
+use super::nonce::Nonces;
+use super::parser::{LONGEST_BODY, LONGEST_HEAD, Parser, Step};
+use super::{NotListening, StreamId, server};
+use crate::device::{Event, Firmware, Interface};
+use crate::wsman::After;
+
+/// More connections than that are refused.
+const MOST_STREAMS: usize = 256;
+
+/// While this many bytes wait for the peer, its further requests wait too.
+const HIGH_WATER: usize = 64 * 1024;
+
+/// A peer that sends more than that ahead without taking its answers is cut off.
+const MOST_AHEAD: usize = 4 * (LONGEST_HEAD + LONGEST_BODY);
+
+/// All connections of one device, and what they have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Runtime {
+    streams: BTreeMap<StreamId, Stream>,
+    next: u32,
+    /// Counts what happened to a stream by something other than its own bytes.
+    disturbances: u64,
+    pub(super) nonces: Nonces,
+    pub(super) locks: Locks,
+}
+
+#[derive(Debug)]
+struct Stream {
+    side: Interface,
+    port: u16,
+    parser: Parser,
+    output: VecDeque<u8>,
+    /// The peer sends no more.
+    ended: bool,
+    /// The device takes no more, and closes when everything is taken.
+    finished: bool,
+}
+
+/// What a port speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    Http,
+}
+
+/// WS-Management and pages, without TLS.
+const HTTP_PORT: u16 = 16992;
+
+/// What listens on this port for this side now. Before set-up only the host is listened to; a generation that
+/// enforces TLS on the local side listens to nobody without.
+fn speech(fw: &Firmware, side: Interface, port: u16) -> Option<Speech> {
+    let mode = fw.mode();
+    let open = mode.enabled()
+        && match side {
+            Interface::Local => !fw.profile.capabilities.local_tls_enforced,
+            Interface::Network => mode.control_mode() != crate::device::ControlMode::None,
+        };
+    match port {
+        HTTP_PORT if open => Some(Speech::Http),
+        _ => None,
+    }
+}
+
+impl Runtime {
+    pub(crate) fn disturbances(&self) -> u64 {
+        self.disturbances
+    }
+
+    pub(super) fn pending(&self, stream: StreamId) -> usize {
+        self.streams
+            .get(&stream)
+            .map_or(0, |stream| stream.output.len())
+    }
+
+    /// Every connection ends once its answers are taken: the ports come up anew.
+    fn restart(&mut self) {
+        for stream in self.streams.values_mut() {
+            stream.finished = true;
+        }
+        self.disturbances += 1;
+    }
+
+    fn free_id(&mut self) -> StreamId {
+        loop {
+            let id = StreamId(self.next);
+            self.next = self.next.wrapping_add(1);
+            if !self.streams.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+}
+
+pub(super) fn listens(fw: &Firmware, side: Interface, port: u16) -> bool {
+    speech(fw, side, port).is_some()
+}
+
+pub(super) fn open(
+    fw: &mut Firmware,
+    side: Interface,
+    port: u16,
+) -> Result<StreamId, NotListening> {
+    let Some(Speech::Http) = speech(fw, side, port) else {
+        return Err(NotListening(port));
+    };
+    if fw.web.streams.len() >= MOST_STREAMS {
+        return Err(NotListening(port));
+    }
+    let id = fw.web.free_id();
+    let stream = Stream {
+        side,
+        port,
+        parser: Parser::default(),
+        output: VecDeque::new(),
+        ended: false,
+        finished: false,
+    };
+    fw.web.streams.insert(id, stream);
+    fw.record(Event::StreamOpened {
+        stream: id.0,
+        side,
+        port,
+    });
+    Ok(id)
+}
+
+pub(super) fn receive(fw: &mut Firmware, id: StreamId, bytes: &[u8]) {
+    if finished(fw, id) {
+        return;
+    }
+    if let Some(stream) = fw.web.streams.get_mut(&id) {
+        stream.parser.push(bytes);
+    }
+    serve(fw, id);
+}
+
+pub(super) fn take(fw: &mut Firmware, id: StreamId, most: usize) -> Vec<u8> {
+    let Some(stream) = fw.web.streams.get_mut(&id) else {
+        return Vec::new();
+    };
+    let count = most.min(stream.output.len());
+    let bytes = stream.output.drain(..count).collect();
+    // Requests may have waited for this.
+    serve(fw, id);
+    bytes
+}
+
+pub(super) fn finished(fw: &Firmware, id: StreamId) -> bool {
+    fw.web
+        .streams
+        .get(&id)
+        .is_none_or(|stream| stream.finished || !listens(fw, stream.side, stream.port))
+}
+
+pub(super) fn end(fw: &mut Firmware, id: StreamId) {
+    if let Some(stream) = fw.web.streams.get_mut(&id) {
+        stream.ended = true;
+        serve(fw, id);
+    }
+}
+
+pub(super) fn close(fw: &mut Firmware, id: StreamId) {
+    if fw.web.streams.remove(&id).is_some() {
+        fw.record(Event::StreamClosed { stream: id.0 });
+    }
+}
+
+/// Answers every request that is here, as far as the peer takes the answers.
+fn serve(fw: &mut Firmware, id: StreamId) {
+    let strict = fw.profile.web.strict_requests;
+    while !finished(fw, id) {
+        let Some(stream) = fw.web.streams.get_mut(&id) else {
+            return;
+        };
+        let side = stream.side;
+        if stream.output.len() >= HIGH_WATER {
+            if stream.parser.held() > MOST_AHEAD {
+                stream.finished = true;
+                malformed(fw, id, "the peer sends requests and takes no answers");
+            }
+            return;
+        }
+        let response = match stream.parser.step(strict) {
+            Step::More if !stream.ended => return,
+            Step::More => {
+                let cut_off = !stream.parser.is_between_requests();
+                stream.finished = true;
+                if cut_off {
+                    malformed(fw, id, "the connection ended inside a request");
+                }
+                return;
+            }
+            Step::Request(request) => {
+                let outcome = server::answer(fw, id, side, &request);
+                if outcome.after == After::PortsRestart {
+                    fw.web.restart();
+                }
+                outcome.response
+            }
+            Step::Broken(broken) => server::refuse(fw, id, broken.to_string()),
+        };
+        if let Some(stream) = fw.web.streams.get_mut(&id) {
+            stream.output.extend(response.bytes);
+            stream.finished |= response.closes;
+        }
+    }
+}
+
+fn malformed(fw: &mut Firmware, id: StreamId, why: &str) {
+    fw.record(Event::HttpMalformed {
+        stream: id.0,
+        why: why.to_owned(),
+        tolerated: false,
+    });
+}
+
+#[cfg(test)]
+#[path = "runtime_tests.rs"]
+mod tests;

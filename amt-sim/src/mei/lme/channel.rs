@@ -1,0 +1,113 @@
+//! The pool of channels, with the windows of each.
+//!
+//! ```text
+//!         CHANNEL_OPEN                     CLOSE from the host, answered
+//!   free ─────────────▶ open ──────────────────────────────────────────▶ free
+//!    ▲                    │ CLOSE from the device: all was said
+//!    │ CLOSE of the host  ▼
+//!    └───────────────── closing
+//! ```
+//! A number is given out again as soon as it is free, the lowest first.
+
+/// Channels that the firmware has.
+pub(super) const CHANNELS: usize = 8;
+
+/// Channels where nothing limits them, so that a host without end is stopped somewhere.
+pub(super) const UNLIMITED: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Channel<S> {
+    /// The host's number for it.
+    pub(super) host: u32,
+    pub(super) stream: S,
+    /// Bytes that the host still takes.
+    pub(super) send_window: u32,
+    /// Bytes that the host was told it may still send.
+    pub(super) receive_window: u32,
+    /// Bytes taken and not credited yet.
+    pub(super) owed: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum Slot<S> {
+    Free,
+    Open(Channel<S>),
+    /// The device said CLOSE; the host has not yet.
+    Closing,
+}
+
+/// Slot = the device's number for the channel.
+#[derive(Debug)]
+pub(super) struct Channels<S> {
+    slots: Vec<Slot<S>>,
+    /// Where the next round of sending begins, so that no channel starves.
+    pub(super) turn: usize,
+}
+
+impl<S> Channels<S> {
+    pub(super) const fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            turn: 0,
+        }
+    }
+
+    /// Takes the lowest free number; `None` when `limit` are in use.
+    pub(super) fn insert(&mut self, limit: usize, channel: Channel<S>) -> Option<u32> {
+        let index = self.free(limit)?;
+        if index == self.slots.len() {
+            self.slots.push(Slot::Free);
+        }
+        *self.slots.get_mut(index)? = Slot::Open(channel);
+        u32::try_from(index).ok()
+    }
+
+    pub(super) fn free(&self, limit: usize) -> Option<usize> {
+        let gap = self
+            .slots
+            .iter()
+            .position(|slot| matches!(slot, Slot::Free));
+        gap.or((self.slots.len() < limit).then_some(self.slots.len()))
+    }
+
+    pub(super) fn open_mut(&mut self, number: u32) -> Option<&mut Channel<S>> {
+        match self.slots.get_mut(number as usize)? {
+            Slot::Open(channel) => Some(channel),
+            _ => None,
+        }
+    }
+
+    /// Changes the slot and gives what was in it.
+    pub(super) fn replace(&mut self, number: u32, new: Slot<S>) -> Slot<S> {
+        match self.slots.get_mut(number as usize) {
+            Some(slot) => std::mem::replace(slot, new),
+            None => Slot::Free,
+        }
+    }
+
+    /// Numbers of the open channels, beginning with whose turn it is.
+    pub(super) fn round(&self) -> Vec<u32> {
+        let count = self.slots.len();
+        (0..count)
+            .map(|step| (self.turn + step) % count)
+            .filter(|index| matches!(self.slots.get(*index), Some(Slot::Open(_))))
+            .filter_map(|index| u32::try_from(index).ok())
+            .collect()
+    }
+
+    pub(super) fn any_open(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot, Slot::Open(_)))
+    }
+
+    /// Empties the pool.
+    pub(super) fn drain(&mut self) -> Vec<(u32, Channel<S>)> {
+        let slots = std::mem::take(&mut self.slots);
+        (0u32..)
+            .zip(slots)
+            .filter_map(|(number, slot)| match slot {
+                Slot::Open(channel) => Some((number, channel)),
+                _ => None,
+            })
+            .collect()
+    }
+}
