@@ -104,4 +104,46 @@ assumptions! {
     WSMAN_BLOCKING_COMPONENTS = "device.assumed.wsman-blocking-components";
     /// ProvisioningMode is 0 before provisioning.
     WSMAN_PROVISIONING_MODE = "device.assumed.wsman-provisioning-mode";
+    /// A certificate of a chain is judged when it arrives; a refusal and a new leaf both drop what came before.
+    CHAIN_STAGE = "device.assumed.chain-check-stage";
+    /// The longest chain has five certificates.
+    CHAIN_LENGTH = "device.assumed.chain-length";
+    /// What counts as the same domain.
+    SUFFIX_MATCH = "device.assumed.suffix-match";
+    /// Chains with other than RSA PKCS#1 v1.5 signatures are refused.
+    CHAIN_RSA_ONLY = "device.assumed.chain-rsa-only";
+    /// AdminSetup without a complete chain: return value 2.
+    CHAIN_INCOMPLETE = "device.assumed.chain-incomplete-value";
+    /// A record's hash of the signing certificate is its SHA-256.
+    RECORD_HASH = "device.assumed.record-hash";
+    /// What DisableClientControlMode returns, where, and how long it lasts.
+    DISABLE_CLIENT_MODE = "device.assumed.disable-client-mode";
+    /// With EHBC on, AdminSetup works without certificates.
+    EHBC_ADMIN_SETUP = "device.assumed.ehbc-admin-setup";
+    /// EnumerateUserAclEntries lists no system accounts.
+    SYSTEM_ACCOUNTS = "device.assumed.no-system-accounts";
+    /// Kerberos accounts are refused: return value 2066.
+    KERBEROS_ACCOUNTS = "device.assumed.kerberos-accounts";
+    /// SetLinkPreference takes effect at once and for good.
+    LINK_PREFERENCE_TIMEOUT = "device.assumed.link-preference-timeout";
+    /// Put of AMT_RedirectionService ignores an EnabledState that is not one of its four.
+    REDIRECTION_STATE_PUT = "device.assumed.redirection-state-put";
+    /// How missing consent is answered: fault AccessDenied, or return value 6.
+    CONSENT_ANSWER = "device.assumed.consent-answer";
+    /// Consent can be asked for also where the policy does not need it.
+    CONSENT_NOT_NEEDED = "device.assumed.consent-not-needed";
+    /// Key pairs come from a fixed pool of eight.
+    KEY_POOL = "device.assumed.key-pool";
+    /// TLS towards the LAN cannot be committed without a certificate: return value 2057.
+    TLS_WITHOUT_CERTIFICATE = "device.assumed.tls-without-certificate";
+    /// How many certificates and keys fit.
+    CERTIFICATE_LIMITS = "device.assumed.certificate-limits";
+    /// What the host does on a request for another power state, and that it does it at once.
+    POWER_TRANSITIONS = "device.assumed.power-transitions";
+    /// The event log holds two entries a boot, the audit log none.
+    EVENT_LOG = "device.assumed.event-log-entries";
+    /// Limits and return values of wireless profiles.
+    WIFI_PROFILES = "device.assumed.wifi-profile-limits";
+    /// Which policy a Put of AMT_RemoteAccessPolicyAppliesToMPS changes when its selectors name none.
+    APPLIES_TO_MPS = "device.assumed.applies-to-mps-selectors";
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
+use super::setup::{SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
 
@@ -182,6 +183,36 @@ pub enum Event {
     },
     /// An answer rests on an assumption, not on knowledge of real firmware.
     Assumed { requirement: String },
+    /// A method of host-based set-up was called.
+    HostBasedSetup {
+        method: SetupMethod,
+        /// Number on the wire; 0 is success.
+        return_value: u32,
+        /// What stands behind the number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<SetupRefusal>,
+        /// SHA-256 of the certificate that came with the request or that its signature is measured by.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
+        /// The application's nonce, as hex digits: it must never come twice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mc_nonce: Option<String>,
+    },
+    /// A request breaks a requirement on whoever sent it, or one that clients often get wrong.
+    Finding { requirement: String, why: String },
+    /// The user sees this code on the screen and may tell it to the operator.
+    ConsentDisplayed { code: String },
+    /// The user's consent ended, was given, or was refused.
+    ConsentChanged { state: u8 },
+    /// An operator asked for another power state of the host.
+    HostPower {
+        /// Number of CIM_PowerManagementService.RequestPowerStateChange.
+        request: u16,
+        /// Power state that the host is in from now on.
+        state: u16,
+        /// How it boots, when it is not as usual.
+        boot: Vec<String>,
+    },
     /// Lines were lost because nobody drained the journal in time.
     Overflow { lost: u64 },
 }

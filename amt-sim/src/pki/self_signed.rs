@@ -19,7 +19,7 @@ impl SelfSigned {
     /// The certificate of the device called `host`. `device` tells devices apart: the serial number follows from
     /// it. All of them have the one key that comes with the program, since making one takes the CPU seconds.
     pub fn for_device(host: &str, device: &str) -> Result<Self, AuthorityError> {
-        let party = Party::new(&format!("device {device}"), fixtures::keys::DEVICE)?;
+        let party = Party::new(&format!("device {device}"), fixtures::keys::SELF_SIGNED)?;
         let mut params = party.params(host, None);
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = false;

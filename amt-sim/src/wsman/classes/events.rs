@@ -1,4 +1,4 @@
-//! Subscriptions and filters.
+//! Subscriptions and filters: data alone, nobody can subscribe yet.
 
 use crate::wsman::call::Method;
 use crate::wsman::provider::{Live, Provider};
