@@ -102,8 +102,6 @@ assumptions! {
     WSMAN_EVENTING = "device.assumed.wsman-eventing";
     /// GetUnprovisionBlockingComponents names none.
     WSMAN_BLOCKING_COMPONENTS = "device.assumed.wsman-blocking-components";
-    /// ProvisioningMode is 0 before provisioning.
-    WSMAN_PROVISIONING_MODE = "device.assumed.wsman-provisioning-mode";
     /// A certificate of a chain is judged when it arrives; a refusal and a new leaf both drop what came before.
     CHAIN_STAGE = "device.assumed.chain-check-stage";
     /// The longest chain has five certificates.

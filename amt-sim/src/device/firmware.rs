@@ -139,7 +139,7 @@ impl Firmware {
         }
         let left_set_up = from.provisioning_state() != ProvisioningState::Pre;
         if left_set_up && to == Mode::PreProvisioning {
-            self.remember(State::forget_administrator);
+            self.remember(State::forget_set_up);
         }
         if unprovisions || from.control_mode() != to.control_mode() {
             self.setup.control_mode_changed();

@@ -198,8 +198,6 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mc_nonce: Option<String>,
     },
-    /// A request breaks a requirement on whoever sent it, or one that clients often get wrong.
-    Finding { requirement: String, why: String },
     /// The user sees this code on the screen and may tell it to the operator.
     ConsentDisplayed { code: String },
     /// The user's consent ended, was given, or was refused.

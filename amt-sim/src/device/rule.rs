@@ -185,6 +185,10 @@ rules! {
     PKI_ROOT_KNOWN = "device.pki.root-known";
     /// The hash of a chain's root is active.
     PKI_ROOT_ACTIVE = "device.pki.root-active";
+    /// SHA-1 hashes of roots cannot be added from AMT 16 on.
+    PKI_NO_NEW_SHA1 = "device.pki.no-new-sha1";
+    /// Factory hashes of roots can be switched off, but neither changed nor deleted.
+    PKI_FACTORY_HASHES = "device.pki.factory-hashes";
     /// DigestPassword is base64 of the sixteen octets of MD5(user:realm:password): return value 36 otherwise.
     DIGEST_PASSWORD_OCTETS = "device.wsman.digest-password-octets";
     /// A port that takes its address from DHCP is not given one: fault InvalidRepresentation.

@@ -161,13 +161,7 @@ impl State {
     /// What a full unprovision leaves: default hashes go back to active, custom ones are erased, the suffix
     /// stays from AMT 12 on.
     pub(crate) fn forget_provisioning(&mut self, keep_dns_suffix: bool) {
-        self.wsman.clear();
-        self.forget_administrator();
-        self.consent = None;
-        self.keys.clear();
-        self.tls = None;
-        self.next_boot = NextBoot::default();
-        self.power_scheme = None;
+        self.forget_set_up();
         if !keep_dns_suffix {
             self.pki_dns_suffix.clear();
         }
@@ -177,12 +171,19 @@ impl State {
         }
     }
 
-    /// What is left of a set-up that was stopped before it was committed: nobody administers the device.
-    pub(crate) fn forget_administrator(&mut self) {
+    /// What is left of a set-up that was stopped before it was committed: nobody administers the device,
+    /// and nothing is configured. Root hashes and the suffix are no part of it.
+    pub(crate) fn forget_set_up(&mut self) {
         self.admin_ha1 = None;
         self.admin_name = admin();
         self.accounts.clear();
         self.setup_record = None;
         self.provisioning_record = None;
+        self.wsman.clear();
+        self.consent = None;
+        self.keys.clear();
+        self.tls = None;
+        self.next_boot = NextBoot::default();
+        self.power_scheme = None;
     }
 }

@@ -56,9 +56,9 @@ pub(crate) fn take(fw: &mut Firmware, stream: StreamId, most: usize) -> Vec<u8> 
     runtime::take(fw, stream, most)
 }
 
-/// How many bytes [`take`] could give now.
+/// How many bytes [`take`] could give now. A fault may hold an answer back until [`Runtime::next_wake`].
 pub(crate) fn pending(fw: &Firmware, stream: StreamId) -> usize {
-    fw.web.pending(stream)
+    fw.web.pending(stream, fw.now)
 }
 
 /// Whether the device closes the connection once everything is taken. An unknown stream is finished.

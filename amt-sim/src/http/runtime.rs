@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use super::lock::Locks;
 use super::nonce::Nonces;
 use super::parser::{LONGEST_BODY, LONGEST_HEAD, Parser, Step};
+use super::response::Response;
 use super::{NotListening, StreamId, server};
-use crate::device::{Event, Firmware, Interface};
+use crate::device::{
+    ControlMode, Event, Fault, FaultEffect, FaultPoint, Firmware, Interface, Occasion,
+};
+use crate::time::Instant;
 use crate::wsman::After;
 
 /// More connections than that are refused.
@@ -35,6 +39,8 @@ struct Stream {
     port: u16,
     parser: Parser,
     output: VecDeque<u8>,
+    /// Nothing leaves before that: a delay that was asked for.
+    not_before: Instant,
     /// The peer sends no more.
     ended: bool,
     /// The device takes no more, and closes when everything is taken.
@@ -57,11 +63,22 @@ fn speech(fw: &Firmware, side: Interface, port: u16) -> Option<Speech> {
     let open = mode.enabled()
         && match side {
             Interface::Local => !fw.profile.capabilities.local_tls_enforced,
-            Interface::Network => mode.control_mode() != crate::device::ControlMode::None,
+            Interface::Network => mode.control_mode() != ControlMode::None,
         };
     match port {
         HTTP_PORT if open => Some(Speech::Http),
         _ => None,
+    }
+}
+
+impl Stream {
+    /// Bytes that may leave now.
+    fn available(&self, now: Instant) -> usize {
+        if now < self.not_before {
+            0
+        } else {
+            self.output.len()
+        }
     }
 }
 
@@ -70,10 +87,22 @@ impl Runtime {
         self.disturbances
     }
 
-    pub(super) fn pending(&self, stream: StreamId) -> usize {
+    /// When the next answer that is held back may leave.
+    pub(crate) fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let streams = self
+            .streams
+            .values()
+            .filter(|stream| !stream.output.is_empty());
+        streams
+            .map(|stream| stream.not_before)
+            .filter(|moment| *moment > now)
+            .min()
+    }
+
+    pub(super) fn pending(&self, stream: StreamId, now: Instant) -> usize {
         self.streams
             .get(&stream)
-            .map_or(0, |stream| stream.output.len())
+            .map_or(0, |stream| stream.available(now))
     }
 
     /// Every connection ends once its answers are taken: the ports come up anew.
@@ -116,6 +145,7 @@ pub(super) fn open(
         port,
         parser: Parser::default(),
         output: VecDeque::new(),
+        not_before: fw.now,
         ended: false,
         finished: false,
     };
@@ -129,7 +159,7 @@ pub(super) fn open(
 }
 
 pub(super) fn receive(fw: &mut Firmware, id: StreamId, bytes: &[u8]) {
-    if finished(fw, id) {
+    if is_deaf(fw, id) {
         return;
     }
     if let Some(stream) = fw.web.streams.get_mut(&id) {
@@ -142,14 +172,25 @@ pub(super) fn take(fw: &mut Firmware, id: StreamId, most: usize) -> Vec<u8> {
     let Some(stream) = fw.web.streams.get_mut(&id) else {
         return Vec::new();
     };
-    let count = most.min(stream.output.len());
+    let count = most.min(stream.available(fw.now));
     let bytes = stream.output.drain(..count).collect();
     // Requests may have waited for this.
     serve(fw, id);
     bytes
 }
 
+/// Nothing is held back any more, and the device takes no more.
 pub(super) fn finished(fw: &Firmware, id: StreamId) -> bool {
+    is_deaf(fw, id)
+        && fw
+            .web
+            .streams
+            .get(&id)
+            .is_none_or(|stream| stream.output.is_empty() || stream.not_before <= fw.now)
+}
+
+/// Whether the device takes no more on this connection.
+fn is_deaf(fw: &Firmware, id: StreamId) -> bool {
     fw.web
         .streams
         .get(&id)
@@ -172,7 +213,7 @@ pub(super) fn close(fw: &mut Firmware, id: StreamId) {
 /// Answers every request that is here, as far as the peer takes the answers.
 fn serve(fw: &mut Firmware, id: StreamId) {
     let strict = fw.profile.web.strict_requests;
-    while !finished(fw, id) {
+    while !is_deaf(fw, id) {
         let Some(stream) = fw.web.streams.get_mut(&id) else {
             return;
         };
@@ -195,11 +236,16 @@ fn serve(fw: &mut Firmware, id: StreamId) {
                 return;
             }
             Step::Request(request) => {
-                let outcome = server::answer(fw, id, side, &request);
-                if outcome.after == After::PortsRestart {
-                    fw.web.restart();
+                let fault = fw.strike(OCCASION);
+                if let Some(FaultEffect::Status(status)) = effect(&fault) {
+                    server::fail(fw, id, &request, *status)
+                } else {
+                    let outcome = server::answer(fw, id, side, &request);
+                    if outcome.after == After::PortsRestart {
+                        fw.web.restart();
+                    }
+                    spoil(fw, id, outcome.response, effect(&fault))
                 }
-                outcome.response
             }
             Step::Broken(broken) => server::refuse(fw, id, broken.to_string()),
         };
@@ -208,6 +254,41 @@ fn serve(fw: &mut Firmware, id: StreamId) {
             stream.finished |= response.closes;
         }
     }
+}
+
+const OCCASION: Occasion = Occasion {
+    at: FaultPoint::Http,
+    client: None,
+    command: None,
+};
+
+fn effect(fault: &Option<Fault>) -> Option<&FaultEffect> {
+    fault.as_ref().map(|fault| &fault.effect)
+}
+
+/// What a fault leaves of a response.
+fn spoil(
+    fw: &mut Firmware,
+    id: StreamId,
+    mut response: Response,
+    effect: Option<&FaultEffect>,
+) -> Response {
+    let left = match effect {
+        None | Some(FaultEffect::Status(_)) => return response,
+        Some(FaultEffect::DelayMs(_)) => {
+            let delay = effect.and_then(FaultEffect::delay).unwrap_or_default();
+            let until = fw.now + delay;
+            if let Some(stream) = fw.web.streams.get_mut(&id) {
+                stream.not_before = stream.not_before.max(until);
+            }
+            return response;
+        }
+        Some(FaultEffect::Truncate(length)) => *length,
+        Some(FaultEffect::Drop | FaultEffect::Reset | FaultEffect::Errno(_)) => 0,
+    };
+    response.bytes.truncate(left);
+    response.closes = true;
+    response
 }
 
 fn malformed(fw: &mut Firmware, id: StreamId, why: &str) {

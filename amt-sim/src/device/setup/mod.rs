@@ -262,6 +262,12 @@ pub(crate) fn disable_client_control_mode(fw: &mut Firmware) -> u32 {
     answer(fw, method, Proof::default(), None, outcome)
 }
 
+/// A request with a parameter that is no base64 at all.
+pub(crate) fn refuse_encoding(fw: &mut Firmware, method: SetupMethod) -> u32 {
+    let refused = Err(SetupRefusal::Encoding);
+    answer(fw, method, Proof::default(), None, refused)
+}
+
 /// AllowedControlModes, in the order that a real device lists them.
 pub(crate) fn allowed_control_modes(fw: &Firmware) -> Vec<ControlMode> {
     let mut modes = vec![ControlMode::Admin];

@@ -33,6 +33,8 @@ pub enum SetupRefusal {
     PasswordType,
     #[error("the password's digest is not 32 hex digits")]
     PasswordForm,
+    #[error("a parameter that should be base64 is not")]
+    Encoding,
     #[error("certificate, nonce and signature do not come together")]
     Incomplete,
     #[error("the certificate cannot be read or has no RSA key")]
@@ -78,6 +80,7 @@ impl SetupRefusal {
             Self::ClientModeDisabled => setup::METHOD_DISABLED,
             Self::PasswordType
             | Self::PasswordForm
+            | Self::Encoding
             | Self::Incomplete
             | Self::Certificate
             | Self::SigningAlgorithm
@@ -96,7 +99,7 @@ impl SetupRefusal {
             Self::Mode | Self::Unsupported | Self::Chain(ChainRefusal::NoLeaf) => {
                 add_next::INVALID_STATE
             }
-            Self::Chain(ChainRefusal::Unreadable | ChainRefusal::Flags) => {
+            Self::Encoding | Self::Chain(ChainRefusal::Unreadable | ChainRefusal::Flags) => {
                 add_next::INVALID_PARAMETER
             }
             Self::Chain(ChainRefusal::TooLong) => add_next::CHAIN_LENGTH_EXCEEDED,

@@ -266,9 +266,8 @@ fn digest_password(fw: &mut Firmware, input: &Input) -> Result<Option<String>, O
     match octets.filter(|octets| octets.len() == 16) {
         Some(octets) => Ok(Some(crate::hex::encode(&octets))),
         None if fw.enforced(Rule::DIGEST_PASSWORD_OCTETS) => {
-            fw.record(Event::Finding {
-                requirement: Rule::DIGEST_PASSWORD_OCTETS.id().to_owned(),
-                why: format!(
+            fw.record(Event::WsmanFinding {
+                what: format!(
                     "DigestPassword is no base64 of 16 octets: {} characters",
                     text.len()
                 ),

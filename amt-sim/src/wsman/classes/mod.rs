@@ -79,3 +79,6 @@ pub(crate) fn methods() -> impl Iterator<Item = &'static Method> {
 pub(crate) fn providers() -> impl Iterator<Item = &'static Provider> {
     PROVIDERS.iter().copied().flatten()
 }
+
+#[cfg(test)]
+mod tests;

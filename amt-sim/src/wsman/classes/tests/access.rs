@@ -48,7 +48,7 @@ fn hex_digits_are_a_finding_and_taken_without_the_rule() {
     let input = e("Username", "admin") + &e("DigestPassword", &digits);
     let mut bench = Bench::admin();
     bench.call(SERVICE, "SetAdminAclEntryEx", &input);
-    assert_eq!(bench.findings(), 1);
+    assert!(bench.found("DigestPassword"));
     let rule = "device.wsman.digest-password-octets";
     let mut bench = Bench::of("tiger-lake-15", crate::device::Mode::Admin, &[rule]);
     let answer = bench.call(SERVICE, "SetAdminAclEntryEx", &input);
@@ -88,7 +88,10 @@ fn accounts_come_and_go() {
     assert_eq!(answer.texts("Realms"), ["2", "5"]);
 
     let update = e("Handle", "1") + &e("AccessPermission", "1") + &e("Realms", "4");
-    assert_eq!(bench.call(SERVICE, "UpdateUserAclEntryEx", &update).value(), 0);
+    assert_eq!(
+        bench.call(SERVICE, "UpdateUserAclEntryEx", &update).value(),
+        0
+    );
     let account = &bench.fw.state.accounts[0];
     assert_eq!(account.user, "ann");
     assert_eq!(account.ha1, "11".repeat(16));

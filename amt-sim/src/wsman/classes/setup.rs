@@ -1,8 +1,0 @@
-//! Host-based set-up and provisioning records.
-
-use crate::wsman::call::Method;
-use crate::wsman::provider::{Live, Provider};
-
-pub(crate) const METHODS: &[Method] = &[];
-pub(crate) const PROVIDERS: &[Provider] = &[];
-pub(crate) const LIVE: &[Live] = &[];
