@@ -39,10 +39,11 @@ const REPAIRS = [
     },
 ];
 
-// Waits of these callbacks are pure holds: real firmware needs the time, the simulated device says when it is ready.
+// Waits of these callbacks are pure holds, for firmware that is slow to settle. What must fit in is the agent's new
+// report of the device's state, which the server asks for as it starts to wait: some 40 commands.
 const HOLDS = new Set(['doManage', 'continueAcm', 'askState', 'askMeiState', 'tryAgainFunc']);
 const HELD_AT_LEAST = 5000;
-const HELD_NOW = 300;
+const HELD_NOW = 2500;
 
 function repaired(filename, source) {
     if (path.basename(path.dirname(filename)) !== 'meshcentral') return source;

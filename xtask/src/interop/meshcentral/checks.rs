@@ -145,6 +145,7 @@ fn one_visit(
     activation: &Activation,
     group: &Group,
 ) -> Result<()> {
+    server.settle();
     let mark = server.mark();
     let mut program = match activation.agent {
         Agent::MeshCmd => machine.start_meshcmd(server, activation.ports, place.meshcmd, group)?,

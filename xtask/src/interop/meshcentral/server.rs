@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -94,6 +96,22 @@ impl Server {
             ensure!(printed.contains(&line), "not repaired: {file}");
         }
         Ok(())
+    }
+
+    /// Waits until the server has nothing more to say about agents that are gone.
+    pub(super) fn settle(&self) {
+        /// A connection that its agent left is noticed at once.
+        const QUIET: Duration = Duration::from_millis(500);
+        const AT_MOST: u32 = 6;
+        let mut before = self.mark();
+        for _ in 0..AT_MOST {
+            thread::sleep(QUIET);
+            let now = self.mark();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
     }
 
     /// How much the server has said; give it to `says`.
