@@ -84,16 +84,6 @@ pub(super) const ACTIVATIONS: &[Activation] = &[
         action: "acmactivate",
         and_back: false,
     },
-    Activation {
-        title: "ACM over TLS, MeshAgent, local ports",
-        agent: Agent::MeshAgent,
-        ports: Ports::Local,
-        group: group::AGENTS_TLS,
-        profile: "alder-lake-16",
-        seed: 105,
-        action: "acmactivate-tls",
-        and_back: false,
-    },
 ];
 
 /// The server's last word about a device that it has dealt with.
