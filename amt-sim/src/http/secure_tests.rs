@@ -94,6 +94,19 @@ fn a_page_over_tls(#[values(Tls12, Tls13)] version: Version) {
     }));
 }
 
+#[rstest]
+#[case("[\"1.2\"]", Tls13)]
+#[case("[\"1.3\"]", Tls12)]
+fn the_profile_says_which_versions(#[case] versions: &str, #[case] spoken_by_peer: Version) {
+    let profile = Profile::builtin("arrow-lake-19").unwrap();
+    let profile = profile.with("tls.versions", versions).unwrap();
+    let mut fw = with_profile(profile, Mode::Admin, Rules::default());
+    let id = open(&mut fw, Network, 16993).unwrap();
+    let mut client = client(spoken_by_peer, false);
+    assert!(talk(&mut fw, id, &mut client).is_err());
+    assert_eq!(failures(&mut fw), [FailureKind::Incompatible]);
+}
+
 /// One management server hangs for good when the connection stays up after 401.
 #[rstest]
 fn a_refused_login_ends_the_connection(#[values(Tls12, Tls13)] version: Version) {
