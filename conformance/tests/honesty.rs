@@ -60,6 +60,14 @@ fn run_cases(cases: &[Case<'_>], misbehaviour: Option<Misbehaviour>, rules: Rule
     runs
 }
 
+/// The scenario of this name, in the folder of discovery unless it names another.
+fn full(name: &str) -> String {
+    match name.contains('.') {
+        true => name.to_owned(),
+        false => format!("discovery.{name}"),
+    }
+}
+
 /// Scenarios of which some run shows that something is wrong.
 fn noticed(runs: &[Run]) -> BTreeSet<&str> {
     runs.iter()
@@ -110,13 +118,14 @@ fn honest_roles_pass_everything() {
 #[case(Misbehaviour::WrongLength, &["version"])]
 #[case(Misbehaviour::AlwaysPresent, &["no-amt"])]
 #[case(Misbehaviour::ChangesTheDevice, &["capability", "mode-client"])]
+#[case(Misbehaviour::NoncesSwapped, &["setup.signed-request"])]
+#[case(Misbehaviour::TrustsAnyRecord, &["setup.rogue-unsigned", "setup.rogue-backdated", "setup.rogue-through-server", "setup.replay"])]
+#[case(Misbehaviour::RecordHashOnly, &["setup.rogue-through-server"])]
+#[case(Misbehaviour::RecordTimeOnly, &["setup.rogue-backdated"])]
 #[case(Misbehaviour::RecommendAbove15, &["recommend-secure"])]
 #[case(Misbehaviour::AlwaysSecure, &["recommend-legacy"])]
 fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str]) {
-    let filter: Vec<String> = scenarios
-        .iter()
-        .map(|name| format!("discovery.{name}"))
-        .collect();
+    let filter: Vec<String> = scenarios.iter().map(|name| full(name)).collect();
     let runs = run(Some(&filter.join(", ")), Some(mistake), Rules::default());
     let noticed = noticed(&runs);
     for scenario in &filter {
@@ -138,11 +147,13 @@ fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str
 /// Rules of the device, and the scenarios that are there to notice that one is gone.
 #[rstest]
 #[case("device.amthi.unknown-command", &["cira-log-unknown"])]
+#[case("device.setup.nonce-fresh", &["setup.replay"])]
+#[case("device.setup.nonce-renewed", &["setup.replay"])]
 fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenarios: &[&str]) {
     let mut rules = Rules::default();
     rules.knock_out(rule).unwrap();
     for name in scenarios {
-        let scenario = format!("discovery.{name}");
+        let scenario = full(name);
         let runs = run(Some(&scenario), None, rules.clone());
         assert!(
             noticed(&runs).contains(scenario.as_str()),

@@ -50,6 +50,8 @@ words! {
         OperationalState = "operational-state",
         /// Recommends a way to set the device up.
         Recommend = "recommend",
+        /// Reads the provisioning record and says whose it is.
+        Record = "record",
     }
 }
 
@@ -158,6 +160,12 @@ facts! {
     OPERATIONAL_STATE = "operational-state", OperationalState, Kind::Word(&["enabled", "disabled"]), truth::operational_state;
     /// The method of set-up that the console recommends.
     RECOMMENDATION = "console.recommendation", Recommend, Kind::Word(&["secure-host-based", "legacy-out-of-band"]), truth::recommendation;
+    /// Who signed the set-up that the provisioning record tells of, in the eyes of the application.
+    RECORD_SIGNER = "record.signer", Record, Kind::Word(&["ours", "other", "nobody"]), truth::not_the_devices;
+    /// Whether the provisioning record is as old as the application's own set-up.
+    RECORD_TIME = "record.time", Record, Kind::Word(&["ours", "other"]), truth::not_the_devices;
+    /// The application concludes that somebody else set the device up.
+    RECORD_ROGUE = "record.rogue", Record, Kind::Flag, truth::not_the_devices;
 }
 
 impl Fact {

@@ -310,6 +310,11 @@ pub(super) fn operational_state(truth: &Truth) -> Expected {
 }
 
 /// Step 4 of the guide: secure host-based set-up from Tiger Lake, 15.x, on.
+/// What only the application knows: no device can tell it what its own is.
+pub(super) fn not_the_devices(_: &Truth) -> Expected {
+    Expected::nothing([])
+}
+
 pub(super) fn recommendation(truth: &Truth) -> Expected {
     let [major, ..] = truth.profile.firmware.parts();
     Expected::exactly(if major >= 15 {

@@ -4,6 +4,7 @@
 //! codec of their own.
 
 pub mod agent;
+pub mod application;
 pub mod console;
 pub mod target;
 
@@ -182,6 +183,14 @@ words! {
         AlwaysPresent = "always-present",
         /// Agent: changes the device although it was asked to look.
         ChangesTheDevice = "changes-the-device",
+        /// Application: signs its own nonce before the device's.
+        NoncesSwapped = "nonces-swapped",
+        /// Application: takes every provisioning record for its own.
+        TrustsAnyRecord = "trusts-any-record",
+        /// Application: looks at the record's certificate hash only.
+        RecordHashOnly = "record-hash-only",
+        /// Application: looks at the record's time only.
+        RecordTimeOnly = "record-time-only",
         /// Console: recommends the secure method only above 15.
         RecommendAbove15 = "recommend-above-15",
         /// Console: recommends the secure method for everything.

@@ -13,6 +13,7 @@ use super::world::World;
 use crate::fact::{Facts, Truth};
 use crate::requirement::{Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
+use crate::role::application::Parties;
 use crate::role::console::ReferenceConsole;
 use crate::role::target::ExternalAgent;
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
@@ -91,6 +92,7 @@ impl Engine<'_> {
             engine: self,
             case,
             world,
+            parties: Parties::new(case.seed, self.misbehaviour),
             truth: None,
             last: None,
             checks: Vec::new(),
@@ -171,6 +173,8 @@ struct Stage<'e> {
     engine: &'e Engine<'e>,
     case: &'e Case<'e>,
     world: World,
+    /// Those of host-based set-up.
+    parties: Parties,
     /// The device after the last action.
     truth: Option<Truth>,
     last: Option<Acted>,
@@ -223,7 +227,11 @@ impl Stage<'_> {
         let started = self.world.now();
         let mut wanted: Wanted = self.case.scenario.needs.iter().copied().collect();
         wanted.extend(action.needs());
+        let of_the_agent = matches!(action, Action::AgentDiscover | Action::ConsoleAsk);
         let mut report = match (&self.engine.subject, &self.world) {
+            (Subject::Reference, World::Virtual(device)) if !of_the_agent => {
+                self.parties.act(action, device, device)
+            }
             (Subject::Reference, World::Virtual(device)) => {
                 let agent = ReferenceAgent {
                     misbehaviour: self.engine.misbehaviour,

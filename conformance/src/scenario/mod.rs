@@ -50,6 +50,12 @@ words! {
     Role {
         Agent = "agent",
         Console = "console",
+        /// The program on the host that sets the device up and looks after it.
+        Application = "application",
+        /// The central server that signs for the application.
+        Server = "server",
+        /// Somebody else who administers the host.
+        Intruder = "intruder",
     }
 }
 
@@ -97,6 +103,18 @@ words! {
         AgentDiscover = "agent.discover",
         /// The console asks the agent for capability, UUID and version, and recommends a method of set-up.
         ConsoleAsk = "console.ask",
+        /// The application sets the device up from its host, signed by its server.
+        ApplicationSetUp = "application.set-up",
+        /// The application reads the provisioning record and says whether it is its own.
+        ApplicationCheck = "application.check-record",
+        /// The intruder unprovisions the device and sets it up again, unsigned.
+        IntruderUnsigned = "intruder.set-up-unsigned",
+        /// The same with a certificate of his own, after setting the clock back to the time of the record.
+        IntruderBackdated = "intruder.set-up-backdated",
+        /// The same with the application's own server, which signs for whoever asks.
+        IntruderThroughServer = "intruder.set-up-through-server",
+        /// The same with the application's own request, played again.
+        IntruderReplay = "intruder.replay",
     }
 }
 
@@ -106,19 +124,25 @@ impl Action {
         match self {
             Self::AgentDiscover => &[Role::Agent],
             Self::ConsoleAsk => &[Role::Agent, Role::Console],
+            Self::ApplicationSetUp => &[Role::Application, Role::Server],
+            Self::ApplicationCheck => &[Role::Application],
+            Self::IntruderThroughServer => &[Role::Intruder, Role::Server],
+            Self::IntruderUnsigned | Self::IntruderBackdated | Self::IntruderReplay => {
+                &[Role::Intruder]
+            }
         }
     }
 
     /// What an agent must be able to do for it.
     pub const fn needs(self) -> &'static [Feature] {
         match self {
-            Self::AgentDiscover => &[],
             Self::ConsoleAsk => &[
                 Feature::Presence,
                 Feature::Uuid,
                 Feature::Version,
                 Feature::Recommend,
             ],
+            _ => &[],
         }
     }
 }
