@@ -14,9 +14,11 @@ mod machine;
 pub mod mei;
 pub mod pki;
 mod time;
+pub mod tls;
 mod wsman;
 
 pub use device::{Entry, Event, Fault, Mode, Profile, Rules, State};
+pub use http::{NotListening, StreamId};
 pub use machine::{BuildError, Device, DeviceBuilder, Preset};
 pub use mei::{ClientKind, ClientProperties, Errno, Guid, HandleId, Readiness};
 pub use time::{Civil, Instant, UnixTime};

@@ -49,6 +49,7 @@ const ROLES: &[(&str, fn())] = &[
     ("left", left),
     ("supervisor", supervisor),
     ("low_limit", low_limit),
+    ("connects_again", connects_again),
 ];
 
 /// Not a test: the way in for the program under test.
@@ -163,6 +164,7 @@ fn the_contract_is_kept() {
 #[case::shared("shared", true)]
 #[case::nested("nested", true)]
 #[case::low_limit("low_limit", true)]
+#[case::connects_again("connects_again", true)]
 fn programs_find(#[case] role: &str, #[case] look: bool) {
     if usable() {
         let options = Options {
@@ -314,6 +316,21 @@ fn strays() {
     while Mei::open().connect(ClientKind::Lme).is_err() {
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A signal can make the kernel drop the answer to a connect and restart the call. All that tells such a call from
+/// a second connect is its argument: the first one's answer lies there, where a GUID should be.
+fn connects_again() {
+    let mei = Mei::open();
+    let mut argument = ClientKind::Lme.guid().to_wire();
+    assert_eq!(mei.ioctl(0xC010_4801, &mut argument), Ok(()));
+    let answer = argument;
+    assert_eq!(mei.ioctl(0xC010_4801, &mut argument), Ok(()));
+    assert_eq!(argument, answer);
+    argument = ClientKind::Lme.guid().to_wire();
+    assert_eq!(mei.ioctl(0xC010_4801, &mut argument), Err(libc::EBUSY));
+    argument = answer;
+    assert_eq!(mei.ioctl(0xC010_4801, &mut argument), Err(libc::EBUSY));
 }
 
 /// What exec closes is closed when the new program begins; what it keeps is kept.

@@ -113,6 +113,11 @@ impl DeviceArguments {
         Ok(device)
     }
 
+    /// The file that the journal is written to.
+    pub(crate) fn journal(&self) -> Option<&Path> {
+        self.journal.as_deref()
+    }
+
     fn new_life(&self, builder: amt_sim::DeviceBuilder) -> amt_sim::DeviceBuilder {
         let builder = builder.preset(match self.preset {
             PresetName::Factory => Preset::Factory,

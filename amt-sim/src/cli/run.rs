@@ -2,10 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use amt_sim::device::Interface;
+use amt_sim::host::LocalPorts;
 use amt_sim::host::backend::{self, Backend, Options};
+use amt_sim::host::local_ports::Reach;
 use amt_sim::host::signals::{self, StopSignal};
 use clap::Args;
 
@@ -22,6 +26,16 @@ pub(crate) struct RunArguments {
     /// Let the program believe that it runs as root.
     #[arg(long)]
     as_root: bool,
+    /// Offer the device's own ports at this loopback address while the program runs, as LMS does on a real host
+    /// [default: 127.0.0.1]. They are bound in the network namespace of `amt-sim`, not in one that the program makes.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "127.0.0.1"
+    )]
+    local_ports: Option<IpAddr>,
     /// Do not say which back end was chosen.
     #[arg(long, short)]
     quiet: bool,
@@ -57,6 +71,10 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
     if !arguments.quiet {
         eprintln!("amt-sim: /dev/mei0 by {}: {}", choice.backend, choice.why);
     }
+    let ports = arguments
+        .local_ports
+        .map(|address| LocalPorts::open(&device, Interface::Local, address, Reach::Loopback))
+        .transpose()?;
     let (name, rest) = arguments
         .program
         .split_first()
@@ -82,6 +100,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
     let status = running.wait()?;
     serve_daemons(&running)?;
     running.stop()?;
+    ports.map_or(Ok(()), LocalPorts::stop)?;
     Ok(signals::end_like(status))
 }
 

@@ -64,6 +64,12 @@ assumptions! {
     UPID_RESULTS = "device.assumed.upid-results";
     /// HOTHAM: header fields and result of what it does not know, and what the log contains.
     HOTHAM = "device.assumed.hotham-log";
+    /// Requests longer than some limit, and those that are no HTTP, are answered with 400.
+    HTTP_BAD_REQUEST = "device.assumed.http-bad-request";
+    /// What paths other than `/wsman` and methods other than POST are answered with.
+    HTTP_PAGES = "device.assumed.http-pages";
+    /// An account is locked for a while after wrong passwords.
+    LOGIN_LOCK = "device.assumed.login-lock";
     /// How many channels LME has, and their window.
     LME_CHANNELS = "device.assumed.lme-channels";
     /// Which ports are forwarded over LME, and in which order.
@@ -82,10 +88,66 @@ assumptions! {
     LME_OVERRUN = "device.assumed.lme-overrun";
     /// What a host may request of AMT on LME.
     LME_HOST_REQUESTS = "device.assumed.lme-host-requests";
-    /// Requests longer than some limit, and those that are no HTTP, are answered with 400.
-    HTTP_BAD_REQUEST = "device.assumed.http-bad-request";
-    /// What paths other than `/wsman` and methods other than POST are answered with.
-    HTTP_PAGES = "device.assumed.http-pages";
-    /// An account is locked for a while after wrong passwords.
-    LOGIN_LOCK = "device.assumed.login-lock";
+    /// Identify: vendor and version strings.
+    WSMAN_IDENTIFY = "device.assumed.wsman-identify";
+    /// 32 enumerations at a time.
+    WSMAN_ENUMERATIONS = "device.assumed.wsman-enumeration-limit";
+    /// Selectors that more than one instance agrees with: InvalidSelectors.
+    WSMAN_AMBIGUOUS = "device.assumed.wsman-ambiguous-selectors";
+    /// A required parameter that is missing: InvalidParameter.
+    WSMAN_MISSING_PARAMETER = "device.assumed.wsman-missing-parameter";
+    /// A method that the class has and the device lacks: ActionNotSupported.
+    WSMAN_METHOD_LACKING = "device.assumed.wsman-method-lacking";
+    /// Subscribe and its like: ActionNotSupported.
+    WSMAN_EVENTING = "device.assumed.wsman-eventing";
+    /// GetUnprovisionBlockingComponents names none.
+    WSMAN_BLOCKING_COMPONENTS = "device.assumed.wsman-blocking-components";
+    /// A certificate of a chain is judged when it arrives; a refusal and a new leaf both drop what came before.
+    CHAIN_STAGE = "device.assumed.chain-check-stage";
+    /// The longest chain has five certificates.
+    CHAIN_LENGTH = "device.assumed.chain-length";
+    /// What counts as the same domain.
+    SUFFIX_MATCH = "device.assumed.suffix-match";
+    /// Chains with other than RSA PKCS#1 v1.5 signatures are refused.
+    CHAIN_RSA_ONLY = "device.assumed.chain-rsa-only";
+    /// AdminSetup without a complete chain: return value 2.
+    CHAIN_INCOMPLETE = "device.assumed.chain-incomplete-value";
+    /// A record's hash of the signing certificate is its SHA-256.
+    RECORD_HASH = "device.assumed.record-hash";
+    /// What DisableClientControlMode returns, where, and how long it lasts.
+    DISABLE_CLIENT_MODE = "device.assumed.disable-client-mode";
+    /// With EHBC on, AdminSetup works without certificates.
+    EHBC_ADMIN_SETUP = "device.assumed.ehbc-admin-setup";
+    /// EnumerateUserAclEntries lists no system accounts.
+    SYSTEM_ACCOUNTS = "device.assumed.no-system-accounts";
+    /// Kerberos accounts are refused: return value 2066.
+    KERBEROS_ACCOUNTS = "device.assumed.kerberos-accounts";
+    /// SetLinkPreference takes effect at once and for good.
+    LINK_PREFERENCE_TIMEOUT = "device.assumed.link-preference-timeout";
+    /// Put of AMT_RedirectionService ignores an EnabledState that is not one of its four.
+    REDIRECTION_STATE_PUT = "device.assumed.redirection-state-put";
+    /// How missing consent is answered: fault AccessDenied, or return value 6.
+    CONSENT_ANSWER = "device.assumed.consent-answer";
+    /// Consent can be asked for also where the policy does not need it.
+    CONSENT_NOT_NEEDED = "device.assumed.consent-not-needed";
+    /// Key pairs come from a fixed pool of eight.
+    KEY_POOL = "device.assumed.key-pool";
+    /// TLS towards the LAN cannot be committed without a certificate: return value 2057.
+    TLS_WITHOUT_CERTIFICATE = "device.assumed.tls-without-certificate";
+    /// How many certificates and keys fit.
+    CERTIFICATE_LIMITS = "device.assumed.certificate-limits";
+    /// What the host does on a request for another power state, and that it does it at once.
+    POWER_TRANSITIONS = "device.assumed.power-transitions";
+    /// The event log holds two entries a boot, the audit log none.
+    EVENT_LOG = "device.assumed.event-log-entries";
+    /// Limits and return values of wireless profiles.
+    WIFI_PROFILES = "device.assumed.wifi-profile-limits";
+    /// Which policy a Put of AMT_RemoteAccessPolicyAppliesToMPS changes when its selectors name none.
+    APPLIES_TO_MPS = "device.assumed.applies-to-mps-selectors";
+    /// The device speaks TLS 1.2 and 1.3, and nothing older.
+    TLS_VERSIONS = "device.assumed.tls-versions";
+    /// What is in the certificate that the device makes for itself.
+    SELF_SIGNED = "device.assumed.self-signed-certificate";
+    /// A TrustedCN with a leading dot stands for every name of that domain.
+    TRUSTED_DOMAIN = "device.assumed.trusted-domain";
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fault::{Fault, Faults, Occasion};
 use super::identity::{Identity, LocalAccount};
 use super::journal::{Event, Journal};
-use super::mode::{self, Mode, Refusal, Trigger};
+use super::mode::{self, Mode, ProvisioningState, Refusal, Trigger};
 use super::profile::Profile;
 use super::rule::{Rule, Rules};
 use super::seed::Seed;
@@ -25,6 +25,10 @@ pub struct Firmware {
     pub(crate) faults: Faults,
     /// Connections to the device's own HTTP server.
     pub(crate) web: crate::http::Runtime,
+    /// Messages counted and enumerations under way.
+    pub(crate) wsman: crate::wsman::Runtime,
+    /// Host-based set-up as far as it has come.
+    pub(crate) setup: super::setup::Runtime,
     pub(crate) now: Instant,
     /// What the real-time clock showed at power-on.
     pub(crate) clock_at_power_on: UnixTime,
@@ -52,6 +56,8 @@ impl Firmware {
             rules,
             faults,
             web: crate::http::Runtime::default(),
+            wsman: crate::wsman::Runtime::default(),
+            setup: super::setup::Runtime::default(),
             now: Instant::POWER_ON,
             clock_at_power_on: clock,
             dirty: true,
@@ -102,7 +108,8 @@ impl Firmware {
 
     /// What the real-time clock shows now.
     pub(crate) fn clock(&self) -> UnixTime {
-        self.clock_at_power_on.after(self.now - Instant::POWER_ON)
+        let unset = self.clock_at_power_on.after(self.now - Instant::POWER_ON);
+        UnixTime(unset.0.saturating_add(self.state.clock_offset))
     }
 
     /// Changes non-volatile memory.
@@ -116,15 +123,27 @@ impl Firmware {
         let from = self.state.mode;
         let to = self.permit(trigger)?;
         self.remember(|state| state.mode = to);
-        if matches!(
+        let unprovisions = matches!(
             trigger,
             Trigger::MeiUnprovision
                 | Trigger::WsmanUnprovision
                 | Trigger::Mebx
                 | Trigger::DisableAndClear
-        ) {
+        );
+        if unprovisions {
             let keep_dns_suffix = self.profile.capabilities.keeps_dns_suffix;
             self.remember(|state| state.forget_provisioning(keep_dns_suffix));
+        }
+        if trigger == Trigger::Mebx {
+            self.remember(|state| state.client_mode_disabled = false);
+        }
+        let left_set_up = from.provisioning_state() != ProvisioningState::Pre;
+        if left_set_up && to == Mode::PreProvisioning {
+            self.remember(State::forget_set_up);
+        }
+        if unprovisions || from.control_mode() != to.control_mode() {
+            self.setup.control_mode_changed();
+            self.renew_configuration_nonce();
         }
         self.record(Event::ModeChanged { from, to, trigger });
         Ok(to)

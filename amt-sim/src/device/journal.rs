@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
+use super::setup::{SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
+use crate::tls::{FailureKind as TlsFailureKind, Version as TlsVersion};
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +85,23 @@ pub enum Event {
         id: u32,
         status: u32,
     },
+    /// A WS-Management request was read and answered.
+    Wsman {
+        /// Who was logged in.
+        user: String,
+        /// `Get`, `Pull` and so on, or a method's name.
+        action: String,
+        /// Empty for requests that name none.
+        class: String,
+        /// What a method returned.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        return_value: Option<u32>,
+        /// Name of the fault, or `NotAuthorized`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<String>,
+    },
+    /// Something in a WS-Management request that is wrong by the standard and was forgiven, or why it was not.
+    WsmanFinding { what: String },
     /// The device changed its mode.
     ModeChanged {
         from: Mode,
@@ -157,6 +176,25 @@ pub enum Event {
         /// It was understood and answered all the same.
         tolerated: bool,
     },
+    /// Both sides agreed on TLS.
+    TlsEstablished {
+        stream: u32,
+        version: TlsVersion,
+        /// Registered name of the cipher suite.
+        cipher: String,
+        /// SHA-256 of the certificate that the device showed.
+        certificate: String,
+        /// What the peer showed, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<TlsClient>,
+    },
+    /// TLS did not come about, or broke.
+    TlsFailed {
+        stream: u32,
+        /// Who is to look into it.
+        reason: TlsFailureKind,
+        why: String,
+    },
     /// A login that does not hold. A request without any is not one.
     LoginRefused {
         stream: u32,
@@ -165,6 +203,34 @@ pub enum Event {
     },
     /// An answer rests on an assumption, not on knowledge of real firmware.
     Assumed { requirement: String },
+    /// A method of host-based set-up was called.
+    HostBasedSetup {
+        method: SetupMethod,
+        /// Number on the wire; 0 is success.
+        return_value: u32,
+        /// What stands behind the number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<SetupRefusal>,
+        /// SHA-256 of the certificate that came with the request or that its signature is measured by.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
+        /// The application's nonce, as hex digits: it must never come twice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mc_nonce: Option<String>,
+    },
+    /// The user sees this code on the screen and may tell it to the operator.
+    ConsentDisplayed { code: String },
+    /// The user's consent ended, was given, or was refused.
+    ConsentChanged { state: u8 },
+    /// An operator asked for another power state of the host.
+    HostPower {
+        /// Number of CIM_PowerManagementService.RequestPowerStateChange.
+        request: u16,
+        /// Power state that the host is in from now on.
+        state: u16,
+        /// How it boots, when it is not as usual.
+        boot: Vec<String>,
+    },
     /// Lines were lost because nobody drained the journal in time.
     Overflow { lost: u64 },
 }
@@ -179,6 +245,7 @@ impl Event {
                 | Self::Command { .. }
                 | Self::Malformed { .. }
                 | Self::UnknownCommand { .. }
+                | Self::Wsman { .. }
                 | Self::ModeChanged { .. }
                 | Self::ModeRefused { .. }
                 | Self::LinkReset { .. }
@@ -187,12 +254,15 @@ impl Event {
     }
 }
 
-/// One end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Party {
-    Host,
-    Device,
+/// A TLS client's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsClient {
+    /// As AMT_PublicKeyCertificate shows it; empty when it cannot be read.
+    pub subject: String,
+    /// SHA-256 of the certificate.
+    pub sha256: String,
+    /// How many certificates came, this one included.
+    pub certificates: usize,
 }
 
 /// Why a login does not hold.
@@ -222,6 +292,14 @@ pub enum LoginRefusal {
     CountBehind,
     /// The account's realms do not allow the request.
     NotAuthorized,
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    Host,
+    Device,
 }
 
 /// The system call that a program made.

@@ -115,6 +115,120 @@ rules! {
     HTTP_NONCE_LIFE = "device.http.nonce-life";
     /// The count of a nonce rises, over all connections.
     HTTP_NONCE_COUNT = "device.http.nonce-count";
+    /// Small breaches in a request are forgiven and journaled; knocked out, they are faults.
+    WSMAN_FORGIVING = "device.wsman.forgiving";
+    /// A header with mustUnderstand that the device does not know is a fault.
+    WSMAN_MUST_UNDERSTAND = "device.wsman.must-understand";
+    /// Callers other than administrators have the classes and methods of their realms.
+    WSMAN_REALMS = "device.wsman.realms";
+    /// Partial and absent selectors mean the one instance that agrees with them.
+    WSMAN_PARTIAL_SELECTORS = "device.wsman.partial-selectors";
+    /// Values of properties and parameters must be of their type.
+    WSMAN_VALUE_TYPES = "device.wsman.value-types";
+    /// Put changes writable properties only.
+    WSMAN_READ_ONLY = "device.wsman.read-only-properties";
+    /// Create of an instance that exists is a fault.
+    WSMAN_ALREADY_EXISTS = "device.wsman.already-exists";
+    /// Pull without MaxElements gives one instance.
+    WSMAN_PULL_ONE = "device.wsman.pull-one-by-default";
+    /// A context is good for one Pull, and for five minutes.
+    WSMAN_CONTEXT = "device.wsman.enumeration-context";
+    /// ExtendProvisioningPeriod works in setup mode only.
+    WSMAN_EXTEND_PERIOD = "device.wsman.extend-period-in-setup";
+    /// SetMEBxPassword takes strong passwords only.
+    WSMAN_MEBX_PASSWORD = "device.wsman.mebx-password";
+    /// From AMT 19 on, CommitChanges in setup mode wants SetMEBxPassword first: 2057.
+    WSMAN_COMMIT_MEBX = "device.wsman.commit-needs-mebx-password";
+    /// Setup and AdminSetup take the password as an MD5 digest only: return value 3 otherwise.
+    SETUP_PASSWORD_TYPE = "device.setup.password-type";
+    /// Setup is return value 4 once client control mode was disabled.
+    SETUP_CLIENT_MODE_DISABLED = "device.setup.client-mode-disabled";
+    /// A signed request names signing algorithm 2: return value 3 otherwise.
+    SETUP_SIGNING_ALGORITHM = "device.setup.signing-algorithm";
+    /// McNonce has 20 bytes: return value 3 otherwise.
+    SETUP_MC_NONCE = "device.setup.mc-nonce";
+    /// The signature must be that of the certificate's key over both nonces: return value 5 otherwise.
+    SETUP_SIGNATURE = "device.setup.signature";
+    /// ConfigurationNonce is signed before McNonce, not after it.
+    SETUP_NONCE_ORDER = "device.setup.nonce-order";
+    /// Only the ConfigurationNonce of now counts, none that stood before.
+    SETUP_NONCE_FRESH = "device.setup.nonce-fresh";
+    /// ConfigurationNonce changes with every set-up and every unprovision.
+    SETUP_NONCE_RENEWED = "device.setup.nonce-renewed";
+    /// AddNextCertInChain before provisioning and in client control mode only: return value 3 elsewhere.
+    SETUP_CHAIN_STATE = "device.setup.chain-state";
+    /// AdminSetup and UpgradeClientToAdmin want a complete chain.
+    SETUP_CHAIN_COMPLETE = "device.setup.chain-complete";
+    /// A provisioning chain is no longer than the device takes.
+    PKI_CHAIN_LENGTH = "device.pki.chain-length";
+    /// Each certificate of a chain names the next one as its issuer.
+    PKI_CHAIN_ORDER = "device.pki.chain-order";
+    /// Each certificate of a chain is signed by the key of the next one.
+    PKI_CHAIN_SIGNATURE = "device.pki.chain-signature";
+    /// All but the leaf are authorities that allow what stands below them.
+    PKI_AUTHORITY = "device.pki.authority";
+    /// No certificate of a chain is signed over SHA-1 or MD5.
+    PKI_DIGEST = "device.pki.digest";
+    /// No certificate of a chain has an RSA key below 2048 bits.
+    PKI_KEY_SIZE = "device.pki.key-size";
+    /// Every certificate of a chain is valid by the device's clock.
+    PKI_VALIDITY = "device.pki.validity";
+    /// A provisioning certificate is one for TLS servers.
+    PKI_SERVER_USAGE = "device.pki.server-usage";
+    /// A provisioning certificate has the extended key usage or the organisational unit of AMT set-up.
+    PKI_SETUP_MARK = "device.pki.setup-mark";
+    /// A provisioning certificate's common name is in the device's domain.
+    PKI_DNS_SUFFIX = "device.pki.dns-suffix";
+    /// The device's domain is compared label by label, not letter by letter.
+    PKI_WHOLE_LABELS = "device.pki.whole-labels";
+    /// A chain ends at a root whose hash the device knows.
+    PKI_ROOT_KNOWN = "device.pki.root-known";
+    /// The hash of a chain's root is active.
+    PKI_ROOT_ACTIVE = "device.pki.root-active";
+    /// SHA-1 hashes of roots cannot be added from AMT 16 on.
+    PKI_NO_NEW_SHA1 = "device.pki.no-new-sha1";
+    /// Factory hashes of roots can be switched off, but neither changed nor deleted.
+    PKI_FACTORY_HASHES = "device.pki.factory-hashes";
+    /// DigestPassword is base64 of the sixteen octets of MD5(user:realm:password): return value 36 otherwise.
+    DIGEST_PASSWORD_OCTETS = "device.wsman.digest-password-octets";
+    /// A port that takes its address from DHCP is not given one: fault InvalidRepresentation.
+    DHCP_WITHOUT_ADDRESSES = "device.wsman.dhcp-without-addresses";
+    /// In client control mode the consent policy cannot be changed.
+    CONSENT_POLICY_CLIENT_MODE = "device.wsman.consent-policy-client-mode";
+    /// Boot options need the user's consent where the policy says so.
+    CONSENT_FOR_BOOT = "device.wsman.consent-for-boot";
+    /// A consent can be asked for only while none is pending: return value 2 otherwise.
+    CONSENT_ONE_AT_A_TIME = "device.wsman.consent-one-at-a-time";
+    /// Three wrong consent codes end the consent.
+    CONSENT_ATTEMPTS = "device.wsman.consent-attempts";
+    /// TLS settings take effect on CommitChanges.
+    TLS_NEEDS_COMMIT = "device.wsman.tls-needs-commit";
+    /// A certificate that is in use cannot be deleted.
+    CERTIFICATE_IN_USE = "device.wsman.certificate-in-use";
+    /// A certificate or key that is stored already is refused as a duplicate: return value 2058.
+    CERTIFICATE_DUPLICATE = "device.wsman.certificate-duplicate";
+    /// A second TLS credential context is refused: fault AlreadyExists.
+    TLS_CONTEXT_ONCE = "device.wsman.tls-context-once";
+    /// A certification request names the key of the pair that signs it: return value 2064 otherwise.
+    REQUEST_KEY = "device.wsman.request-key";
+    /// At most five alarms: fault QuotaLimit for the sixth.
+    ALARM_LIMIT = "device.wsman.alarm-limit";
+    /// A wireless profile is complete and its name and priority are its own: return value 3 otherwise.
+    WIFI_PROFILE = "device.wsman.wifi-profile";
+    /// At most six remote access servers and two a policy: return value 23.
+    REMOTE_ACCESS_LIMITS = "device.wsman.remote-access-limits";
+    /// A policy refers to servers that are there.
+    REMOTE_ACCESS_REFERENCE = "device.wsman.remote-access-reference";
+    /// Where the generation enforces TLS, no plain port is open.
+    TLS_LOCAL_ENFORCED = "device.tls.local-enforced";
+    /// With TLS on and AcceptNonSecureConnections off, the plain ports of that side are closed.
+    TLS_PLAIN_CLOSED = "device.tls.plain-closed";
+    /// Where TLS is mutual, a client without a certificate is refused.
+    TLS_CLIENT_CERTIFICATE = "device.tls.client-certificate";
+    /// Where TLS is mutual, a client's certificate ends at a trusted root of the store.
+    TLS_TRUSTED_ROOT = "device.tls.trusted-root";
+    /// Where TLS is mutual, a client's common name is one of TrustedCN, if there are any.
+    TLS_TRUSTED_NAME = "device.tls.trusted-name";
 }
 
 /// Which rules this device enforces: all but those knocked out.

@@ -3,10 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
+use super::consent::Consent;
+use super::host_power::{HostPower, NextBoot};
+use super::key_store::{StoredKey, TlsSettings};
 use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
+use super::setup::ProvisioningRecord;
 use crate::time::UnixTime;
+use crate::wsman::Overlay;
 
 /// Non-volatile memory. A host may keep it in a file and hand it back at the next power-on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +46,45 @@ pub struct State {
     /// What the last set-up over TLS left behind; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_record: Option<SetupRecord>,
+    /// What clients wrote over WS-Management.
+    #[serde(default, skip_serializing_if = "Overlay::is_empty")]
+    pub wsman: Overlay,
+    /// Seconds that the clock was set forward over WS-Management; negative when set back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_offset: i64,
+    /// The password of the firmware's set-up screen is no longer the factory's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mebx_password_set: bool,
+    /// What the last host-based set-up left behind. The log holds one record: this one or the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioning_record: Option<ProvisioningRecord>,
+    /// Configuration nonces drawn so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nonce_turn: u64,
+    /// DisableClientControlMode was called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_mode_disabled: bool,
+    /// The user's consent, while it is asked for or given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consent>,
+    /// Key pairs that were generated or given over WS-Management.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<StoredKey>,
+    /// TLS as it was last committed; absent when it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
+    /// The power state that an operator put the host into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_power: Option<HostPower>,
+    /// How the host boots next.
+    #[serde(default, skip_serializing_if = "NextBoot::is_usual")]
+    pub next_boot: NextBoot,
+    /// The power package that was chosen: InstanceID of AMT_SystemPowerScheme.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_scheme: Option<String>,
+    /// `boots` when the event log was cleared last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_cleared_at: Option<u64>,
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -72,6 +116,11 @@ fn admin() -> String {
     "admin".to_owned()
 }
 
+// The signature is serde's.
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
+}
+
 impl State {
     pub const VERSION: u32 = 1;
 
@@ -93,16 +142,26 @@ impl State {
             host_fqdn: String::new(),
             upid_enabled: false,
             setup_record: None,
+            wsman: Overlay::default(),
+            clock_offset: 0,
+            mebx_password_set: false,
+            provisioning_record: None,
+            nonce_turn: 0,
+            client_mode_disabled: false,
+            consent: None,
+            keys: Vec::new(),
+            tls: None,
+            host_power: None,
+            next_boot: NextBoot::default(),
+            power_scheme: None,
+            events_cleared_at: None,
         })
     }
 
     /// What a full unprovision leaves: default hashes go back to active, custom ones are erased, the suffix
     /// stays from AMT 12 on.
     pub(crate) fn forget_provisioning(&mut self, keep_dns_suffix: bool) {
-        self.admin_ha1 = None;
-        self.admin_name = admin();
-        self.accounts.clear();
-        self.setup_record = None;
+        self.forget_set_up();
         if !keep_dns_suffix {
             self.pki_dns_suffix.clear();
         }
@@ -110,5 +169,21 @@ impl State {
         for hash in &mut self.hashes {
             hash.active = true;
         }
+    }
+
+    /// What is left of a set-up that was stopped before it was committed: nobody administers the device,
+    /// and nothing is configured. Root hashes and the suffix are no part of it.
+    pub(crate) fn forget_set_up(&mut self) {
+        self.admin_ha1 = None;
+        self.admin_name = admin();
+        self.accounts.clear();
+        self.setup_record = None;
+        self.provisioning_record = None;
+        self.wsman.clear();
+        self.consent = None;
+        self.keys.clear();
+        self.tls = None;
+        self.next_boot = NextBoot::default();
+        self.power_scheme = None;
     }
 }

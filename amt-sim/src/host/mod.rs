@@ -6,6 +6,7 @@ pub mod contract;
 pub mod fuse;
 pub mod keystore;
 mod launch;
+pub mod local_ports;
 mod poll;
 pub mod port;
 pub mod process;
@@ -17,5 +18,6 @@ mod state_file;
 mod sys;
 
 pub use launch::Running;
+pub use local_ports::LocalPorts;
 pub use shared::{SharedDevice, Sink, Watch};
 pub use state_file::{StateFile, StateFileError};

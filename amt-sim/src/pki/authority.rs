@@ -120,7 +120,7 @@ fn is_host_name(name: &str) -> bool {
 }
 
 /// Somebody who holds a key: an authority or the leaf.
-struct Party {
+pub(super) struct Party {
     key: RsaPrivateKey,
     /// PKCS#1 DER.
     public: Vec<u8>,
@@ -129,7 +129,7 @@ struct Party {
 }
 
 impl Party {
-    fn new(tag: &str, key: &str) -> Result<Self, AuthorityError> {
+    pub(super) fn new(tag: &str, key: &str) -> Result<Self, AuthorityError> {
         let wrong = |error: String| AuthorityError::Key(error);
         let key = RsaPrivateKey::from_pkcs8_pem(key).map_err(|error| wrong(error.to_string()))?;
         let public = key
@@ -144,14 +144,14 @@ impl Party {
         })
     }
 
-    fn pkcs8(&self) -> Result<Vec<u8>, AuthorityError> {
+    pub(super) fn pkcs8(&self) -> Result<Vec<u8>, AuthorityError> {
         match self.key.to_pkcs8_der() {
             Ok(document) => Ok(document.as_bytes().to_vec()),
             Err(error) => Err(AuthorityError::Key(error.to_string())),
         }
     }
 
-    fn authority(&self, common_name: &str, below: u8) -> CertificateParams {
+    pub(super) fn authority(&self, common_name: &str, below: u8) -> CertificateParams {
         let mut params = self.params(common_name, None);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -172,7 +172,7 @@ impl Party {
         params
     }
 
-    fn params(&self, common_name: &str, unit: Option<&str>) -> CertificateParams {
+    pub(super) fn params(&self, common_name: &str, unit: Option<&str>) -> CertificateParams {
         let mut name = DistinguishedName::new();
         name.push(DnType::CountryName, "US");
         name.push(DnType::OrganizationName, "amt-sim");

@@ -1,5 +1,20 @@
-//! Certificates: the project's own authority. Nothing here does I/O or draws entropy.
+//! Certificates: the project's own authority, what a device signs for itself, reading what others made, and judging
+//! a provisioning chain. Nothing here does I/O or draws entropy.
 
 mod authority;
+mod certificate;
+pub(crate) mod chain;
+mod self_signed;
+mod signature;
+mod suffix;
+#[cfg(test)]
+pub(crate) mod test_chain;
+#[cfg(test)]
+pub(crate) mod test_client;
 
 pub use authority::{AuthorityError, PROVISIONING_EKU, PROVISIONING_OU, ProvisioningIdentity, pem};
+pub use chain::ChainRefusal;
+pub use self_signed::SelfSigned;
+
+pub(crate) use certificate::{Certificate, Key};
+pub(crate) use signature::{Digest, fingerprint};

@@ -40,12 +40,12 @@ fn one(programs: &Programs, backend: Backend, name: String) -> Result<Measuremen
                 .arg(backend.to_string())
                 .arg("--")
                 .arg(&traveller)
-                .arg(TRIPS);
+                .args(["device", TRIPS]);
             microseconds(command)
         },
         || {
             let mut command = Command::new(&traveller);
-            command.args(["--bare", TRIPS]);
+            command.args(["sockets", TRIPS]);
             microseconds(command)
         },
     )?;
@@ -73,7 +73,12 @@ fn traveller() -> Result<PathBuf> {
     Ok(workspace::target().join("release/examples/mei_roundtrip"))
 }
 
-/// It prints nanoseconds a trip.
+/// It prints one JSON object.
+#[derive(serde::Deserialize)]
+struct Trips {
+    median_ns: f64,
+}
+
 fn microseconds(mut command: Command) -> Result<f64> {
     let shown = Path::new(command.get_program()).display().to_string();
     let output = command.output().with_context(|| shown.clone())?;
@@ -82,10 +87,11 @@ fn microseconds(mut command: Command) -> Result<f64> {
         "{shown} failed: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let text = String::from_utf8_lossy(&output.stdout);
-    let nanoseconds: f64 = text
-        .split_whitespace()
-        .find_map(|word| word.parse().ok())
-        .with_context(|| format!("{shown} printed no figure: {text}"))?;
-    Ok(nanoseconds / 1000.0)
+    let trips: Trips = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!(
+            "{shown} printed {:?}",
+            String::from_utf8_lossy(&output.stdout)
+        )
+    })?;
+    Ok(trips.median_ns / 1000.0)
 }

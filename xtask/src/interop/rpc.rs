@@ -10,17 +10,31 @@ use serde_json::Value;
 use super::expected::{Expected, MACHINES, Machine};
 use super::run::{Output, Setting, limited, under_device};
 use super::table::{Outcome, Table};
-use super::{Bench, harness, tools};
+use super::{Bench, harness, rpc_setup, tools};
 
-const PROGRAM: &str = "rpc-go";
+pub(super) const PROGRAM: &str = "rpc-go";
 
 /// The two command lines in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Line {
+pub(super) enum Line {
     /// 2.x: long flags only.
     Two,
     /// 3.x: more facts.
     Three,
+}
+
+impl Line {
+    /// What `amtinfo` calls a mode.
+    pub(super) fn control_mode(self, mode: Mode) -> &'static str {
+        match (mode, self) {
+            (Mode::Client, Self::Three) => "client control mode",
+            (Mode::Admin, Self::Three) => "admin control mode",
+            (_, Self::Three) => "not activated",
+            (Mode::Client, Self::Two) => "activated in client control mode",
+            (Mode::Admin, Self::Two) => "activated in admin control mode",
+            (_, Self::Two) => "pre-provisioning state",
+        }
+    }
 }
 
 pub(crate) fn checks(bench: &Bench, given: &[PathBuf], table: &mut Table) {
@@ -82,6 +96,7 @@ fn check_one(bench: &Bench, program: &Path, table: &mut Table) {
         "amtinfo --json as an ordinary user, --as-root",
         Outcome::of(result),
     );
+    rpc_setup::checks(bench, program, line, &version, table);
     let target = match line {
         Line::Two => "rpc-go-2",
         Line::Three => "rpc-go",
@@ -184,15 +199,7 @@ fn judge(output: &Output, line: Line, expected: &Expected) -> Result<()> {
     equal(&json["sku"], &profile.firmware.sku.to_string())?;
     equal(&json["features"], "AMT Pro Corporate")?;
     equal(&json["uuid"], &expected.uuid())?;
-    let control = match (device.mode(), line) {
-        (Mode::Client, Line::Three) => "client control mode",
-        (Mode::Admin, Line::Three) => "admin control mode",
-        (_, Line::Three) => "not activated",
-        (Mode::Client, Line::Two) => "activated in client control mode",
-        (Mode::Admin, Line::Two) => "activated in admin control mode",
-        (_, Line::Two) => "pre-provisioning state",
-    };
-    equal(&json["controlMode"], control)?;
+    equal(&json["controlMode"], line.control_mode(device.mode()))?;
     if !profile.network.pki_dns_suffix.is_empty() {
         equal(&json["dnsSuffix"], &profile.network.pki_dns_suffix)?;
     }

@@ -7,6 +7,7 @@ mod check;
 mod hash;
 mod mac;
 mod sections;
+mod tls;
 mod web;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub use sections::{
     MeiLink, Network, Platform, RemoteAccess, SetupServer, Timings, Tunnel, TunnelTrigger,
     WhileDisabled,
 };
+pub use tls::Tls;
 pub use web::Web;
 
 /// One firmware generation, or one particular machine of it.
@@ -49,6 +51,8 @@ pub struct Profile {
     pub assumptions: Assumptions,
     #[serde(default)]
     pub web: Web,
+    #[serde(default)]
+    pub tls: Tls,
 }
 
 impl Profile {

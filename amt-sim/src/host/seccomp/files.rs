@@ -12,7 +12,7 @@ use super::beacon::{Beacon, TOKEN};
 use super::call::WINDOW;
 use super::process::{self, Births, Identity};
 use super::strays::Strays;
-use super::transfer::{SameCall, Waiting};
+use super::transfer::{SameCall, Unclaimed, Waiting};
 use crate::host::chardev::OpenFile;
 use crate::mei::{Errno, Readiness};
 
@@ -31,6 +31,8 @@ pub(super) struct File {
     pub(super) beacon: Beacon,
     /// Calls that wait for a message, or for room.
     pub(super) waiting: VecDeque<Waiting>,
+    /// The connect that last succeeded. See [`Unclaimed::was_unheard`].
+    pub(super) connected: Option<Unclaimed>,
     /// Taken from the device for a reader that then was not there any more.
     unread: Vec<u8>,
     /// Something was read since readiness was last shown.
@@ -213,6 +215,7 @@ impl Files {
             open: Some(open),
             beacon,
             waiting: VecDeque::new(),
+            connected: None,
             unread: Vec::new(),
             was_read: false,
             strayed: false,

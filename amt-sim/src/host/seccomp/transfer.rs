@@ -42,7 +42,7 @@ enum Work {
 
 /// A call that was executed, but whose thread took a signal before it could be told. The kernel makes the thread
 /// call again, or the program does: then the answer is waiting here, and nothing is executed twice.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Unclaimed {
     key: Key,
     call: SameCall,
@@ -71,6 +71,15 @@ impl Unclaimed {
 
     pub(super) fn is_old(&self) -> bool {
         self.since.elapsed() > Self::PATIENCE
+    }
+
+    /// Whether a connect is this one again, although its answer was sent without an error.
+    ///
+    /// A signal can still take the thread away between its wake-up and its look at the answer; the kernel then
+    /// drops the answer and tells nobody (`seccomp_do_user_notification`). The argument shows it: where the GUID
+    /// was there lies what the first connect answered.
+    fn was_unheard(&self, call: SameCall, argument: &[u8]) -> bool {
+        self.call == call && self.bytes == argument
     }
 
     fn is_of(&self, key: Key, call: SameCall) -> bool {
@@ -263,15 +272,21 @@ impl Server {
             return Outcome::Settled;
         }
         let call = (n.number, n.args);
+        let is_connect = Ioctl::from_number(request) == Some(Ioctl::ConnectClient);
+        let claim = claim.filter(|known| known.is_of(key, call)).or_else(|| {
+            let known = file.connected.take().filter(|_| is_connect)?;
+            let is_same = known.was_unheard(call, &bytes) && !file.readiness().error;
+            is_same.then_some(known)
+        });
         let result = match claim {
-            Some(known) if known.is_of(key, call) => {
+            Some(known) => {
                 bytes = known.bytes;
                 match known.answer {
                     Answer::Error(_) => Err(known.answer),
                     _ => Ok(()),
                 }
             }
-            _ => file
+            None => file
                 .device()
                 .and_then(|device| device.ioctl(request, &mut bytes))
                 .map_err(error),
@@ -289,6 +304,9 @@ impl Server {
             },
         };
         let unclaimed = Unclaimed::new(key, call, bytes, answer);
+        if is_connect && answer == Answer::Value(0) {
+            file.connected = Some(unclaimed.clone());
+        }
         Outcome::Answer(answer, Undo::Remember(n.tid, Box::new(unclaimed)))
     }
 

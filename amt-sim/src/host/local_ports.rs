@@ -1,0 +1,141 @@
+//! The device's own ports as real TCP ports: one TCP connection is one stream of the device.
+//!
+//! With [`Interface::Local`] they stand in for LMS, which offers the ports at `127.0.0.1` to programs of the host;
+//! with [`Interface::Network`] they are the device as the LAN sees it. A port is bound only while the device listens
+//! on it, so that a connection is refused when the device would refuse it.
+
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread::JoinHandle;
+
+use self::server::Server;
+use super::shared::SharedDevice;
+use super::sys;
+use crate::device::Interface;
+
+/// Every port that a device may listen on: WS-Management, redirection and ASF, each without and with TLS.
+pub const PORTS: [u16; 6] = [16992, 16993, 16994, 16995, 623, 664];
+
+/// A device's ports at one address. They are served until this is stopped or dropped.
+#[derive(Debug)]
+pub struct LocalPorts {
+    device: SharedDevice,
+    side: Interface,
+    address: IpAddr,
+    thread: Option<JoinHandle<io::Result<()>>>,
+    stop: OwnedFd,
+}
+
+/// From where the ports may be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Only a loopback address is taken.
+    #[default]
+    Loopback,
+    /// Any address of this machine: whoever reaches it reaches the device.
+    Anywhere,
+}
+
+/// Why there are no ports: always a matter of the address.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PortsError {
+    #[error("{0} is no loopback address; others than this machine would reach the device there")]
+    NotLoopback(IpAddr),
+    #[error("{0} is taken by another program; stop that one, or take another address such as {1}")]
+    InUse(SocketAddr, IpAddr),
+    #[error("cannot listen at {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+}
+
+impl LocalPorts {
+    /// Offers the ports of a device at an address. Those on which the device listens now are bound when this
+    /// returns; the others follow as the device opens them.
+    pub fn open(
+        device: &SharedDevice,
+        side: Interface,
+        address: IpAddr,
+        reach: Reach,
+    ) -> Result<Self, PortsError> {
+        if reach == Reach::Loopback && !address.is_loopback() {
+            return Err(PortsError::NotLoopback(address));
+        }
+        let failed = |source| PortsError::Listen {
+            address: SocketAddr::new(address, 0),
+            source,
+        };
+        // Whether the address is one of this machine shows now, not when the device first opens a port.
+        TcpListener::bind((address, 0)).map_err(failed)?;
+        let stop = sys::eventfd().map_err(failed)?;
+        let mut server = Server::new(device, side, address).map_err(failed)?;
+        server
+            .bind()
+            .map_err(|(address, source)| match source.kind() {
+                io::ErrorKind::AddrInUse => PortsError::InUse(address, neighbour(address.ip())),
+                _ => PortsError::Listen { address, source },
+            })?;
+        let heard = stop.try_clone().map_err(failed)?;
+        let thread = std::thread::Builder::new()
+            .name("ports".to_owned())
+            .spawn(move || server.run(heard.as_fd()))
+            .map_err(failed)?;
+        Ok(Self {
+            device: device.clone(),
+            side,
+            address,
+            thread: Some(thread),
+            stop,
+        })
+    }
+
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The ports on which the device listens now.
+    pub fn ports(&self) -> Vec<u16> {
+        self.device.with(None, |device| {
+            let listens = |port: &u16| device.stream_listens(self.side, *port);
+            PORTS.into_iter().filter(listens).collect()
+        })
+    }
+
+    /// Ends every connection and gives the ports back.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        sys::eventfd_raise(self.stop.as_fd());
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(io::Error::other("the thread of the ports panicked")),
+        }
+    }
+}
+
+impl Drop for LocalPorts {
+    fn drop(&mut self) {
+        let _ = self.finish();
+    }
+}
+
+/// Another loopback address to recommend.
+fn neighbour(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            IpAddr::from([a, b, c, if d >= 254 { 1 } else { d + 1 }])
+        }
+        IpAddr::V6(_) => IpAddr::from([127, 0, 0, 9]),
+    }
+}

@@ -1,0 +1,166 @@
+//! The other side of the tests: rustls' own client in memory, and a wire between it and the device.
+
+use std::io::{Read, Write};
+use std::sync::{Arc, LazyLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientConfig, ClientConnection};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme, SupportedProtocolVersion};
+
+use super::credential::provider;
+use super::{ClientCertificates, Credential, Settings, TlsStream, Version};
+use crate::pki::{ProvisioningIdentity, SelfSigned};
+
+pub(crate) static CREDENTIAL: LazyLock<Credential> = LazyLock::new(|| {
+    let own = SelfSigned::for_device("vpro.corp.example", "1").unwrap();
+    Credential::new(&[own.certificate], &own.key).unwrap()
+});
+
+/// A client certificate that no standard verifier would take.
+pub(crate) static CLIENT: LazyLock<ProvisioningIdentity> =
+    LazyLock::new(|| ProvisioningIdentity::for_name("sca.corp.example").unwrap());
+
+pub(crate) const BOTH: &[Version] = &[Version::Tls12, Version::Tls13];
+
+pub(crate) fn stream(versions: &[Version], asked: ClientCertificates) -> TlsStream {
+    TlsStream::new(
+        &CREDENTIAL,
+        Settings {
+            versions,
+            client_certificates: asked,
+            judge: None,
+            at: crate::time::UnixTime(1_767_225_600),
+        },
+    )
+}
+
+/// Accepts any server certificate.
+#[derive(Debug)]
+struct Anyone;
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &provider().signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &provider().signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// A client that speaks one version, with [`CLIENT`] or without a certificate.
+pub(crate) fn client(version: Version, with_certificate: bool) -> ClientConnection {
+    let shown = (CLIENT.chain.as_slice(), CLIENT.key.as_slice());
+    client_with(version, with_certificate.then_some(shown))
+}
+
+/// A client that speaks one version and has this chain and key, if any.
+pub(crate) fn client_with(
+    version: Version,
+    shown: Option<(&[Vec<u8>], &[u8])>,
+) -> ClientConnection {
+    let version: &'static SupportedProtocolVersion = match version {
+        Version::Tls12 => &rustls::version::TLS12,
+        Version::Tls13 => &rustls::version::TLS13,
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::clone(provider()))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone));
+    let config = match shown {
+        Some((chain, key)) => {
+            let chain = chain.iter().cloned().map(CertificateDer::from);
+            let key = PrivateKeyDer::try_from(key.to_vec()).unwrap();
+            builder.with_client_auth_cert(chain.collect(), key).unwrap()
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let name = ServerName::try_from("vpro.corp.example").unwrap();
+    ClientConnection::new(Arc::new(config), name).unwrap()
+}
+
+/// Everything the client wants to send now.
+pub(crate) fn spoken(client: &mut ClientConnection) -> Vec<u8> {
+    let mut out = Vec::new();
+    while client.wants_write() {
+        client.write_tls(&mut out).unwrap();
+    }
+    out
+}
+
+/// Hands bytes to the client; what went wrong with them, if anything.
+pub(crate) fn heard(client: &mut ClientConnection, mut bytes: &[u8]) -> Result<(), Error> {
+    while !bytes.is_empty() {
+        if client.read_tls(&mut bytes).unwrap() == 0 {
+            break;
+        }
+        client.process_new_packets()?;
+    }
+    Ok(())
+}
+
+/// The text that the client received.
+pub(crate) fn text(client: &mut ClientConnection) -> Vec<u8> {
+    let mut out = Vec::new();
+    let _ = client.reader().read_to_end(&mut out); // ends with "would block" while the connection is up
+    out
+}
+
+pub(crate) fn say(client: &mut ClientConnection, text: &[u8]) {
+    client.writer().write_all(text).unwrap();
+}
+
+/// Carries bytes to and fro in pieces of `piece` until both are silent.
+pub(crate) fn exchange(
+    client: &mut ClientConnection,
+    device: &mut TlsStream,
+    piece: usize,
+) -> Result<(), Error> {
+    loop {
+        let up = spoken(client);
+        for bytes in up.chunks(piece) {
+            device.receive(bytes);
+        }
+        let mut down = 0;
+        while device.pending() > 0 {
+            let bytes = device.take(piece);
+            down += bytes.len();
+            heard(client, &bytes)?;
+        }
+        if up.is_empty() && down == 0 {
+            return Ok(());
+        }
+    }
+}

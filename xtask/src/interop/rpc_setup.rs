@@ -1,0 +1,211 @@
+//! rpc-go sets devices up in-band and takes them down again: client control mode, admin control mode by a
+//! provisioning certificate of the project's own authority, the upgrade from one to the other.
+//!
+//! Each life is one device with a memory file; every command of it is one run of the real program. After each the
+//! memory, and what `amtinfo` prints, must show the new mode.
+
+use std::path::{Path, PathBuf};
+
+use amt_sim::pki::pem;
+use amt_sim::{Mode, State};
+use anyhow::{Context, Result, ensure};
+
+use super::Bench;
+use super::rpc::{Line, PROGRAM};
+use super::run::{Output, Setting, limited, under_device};
+use super::table::{Outcome, Table};
+use super::tools;
+
+/// Without TLS on the local ports: AMT 11.8, 14.1, 16.1, 18.
+const PROFILES: [&str; 4] = [
+    "skylake-11",
+    "comet-lake-14",
+    "alder-lake-16",
+    "meteor-lake-18",
+];
+
+const PASSWORD: &str = "P@ssw0rd1";
+
+/// What is done to a device.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Client,
+    Admin,
+    DeactivateClient,
+    DeactivateAdmin,
+}
+
+impl Act {
+    const fn leads_to(self) -> Mode {
+        match self {
+            Self::Client => Mode::Client,
+            Self::Admin => Mode::Admin,
+            Self::DeactivateClient | Self::DeactivateAdmin => Mode::PreProvisioning,
+        }
+    }
+}
+
+struct Life {
+    title: &'static str,
+    acts: &'static [Act],
+}
+
+const LIVES: &[Life] = &[
+    Life {
+        title: "activate --ccm, deactivate",
+        acts: &[Act::Client, Act::DeactivateClient],
+    },
+    Life {
+        title: "activate --acm, deactivate",
+        acts: &[Act::Admin, Act::DeactivateAdmin],
+    },
+    Life {
+        title: "activate --ccm, upgrade to admin, deactivate",
+        acts: &[Act::Client, Act::Admin, Act::DeactivateAdmin],
+    },
+];
+
+/// How the program reaches the firmware's web server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Over `/dev/mei0`: no LMS.
+    Lme,
+    /// As with LMS: a local port.
+    LocalPort,
+}
+
+pub(crate) fn checks(bench: &Bench, program: &Path, line: Line, version: &str, table: &mut Table) {
+    let authority = match authority(bench) {
+        Ok(authority) => authority,
+        Err(error) => {
+            let failed = Outcome::Failed(format!("{error:#}"));
+            return table.add(PROGRAM, version, "amt-sim ca export", failed);
+        }
+    };
+    for profile in PROFILES {
+        for (way, name) in [(Way::Lme, "LME"), (Way::LocalPort, "local port")] {
+            for life in LIVES {
+                let device = Device {
+                    bench,
+                    program,
+                    line,
+                    profile,
+                    way,
+                    authority: &authority,
+                };
+                let title = format!("{}, {profile}, {name}", life.title);
+                table.add(PROGRAM, version, &title, Outcome::of(device.live(life)));
+            }
+        }
+    }
+}
+
+/// What `amt-sim ca export` made.
+struct Authority {
+    root: PathBuf,
+    /// PFX as base64, as rpc-go takes it.
+    pfx: String,
+}
+
+fn authority(bench: &Bench) -> Result<Authority> {
+    let folder = tools::clean_folder("authority")?;
+    limited(
+        30,
+        bench.programs.amt_sim.as_os_str(),
+        &["ca".as_ref(), "export".as_ref(), folder.as_os_str()],
+        &folder,
+    )?
+    .succeeded()?;
+    let pfx = folder.join("provisioning.pfx");
+    let bytes = std::fs::read(&pfx).with_context(|| pfx.display().to_string())?;
+    let armoured = pem("PFX", &bytes);
+    Ok(Authority {
+        root: folder.join("root.pem"),
+        pfx: armoured
+            .lines()
+            .filter(|line| !line.starts_with('-'))
+            .collect(),
+    })
+}
+
+struct Device<'a> {
+    bench: &'a Bench,
+    program: &'a Path,
+    line: Line,
+    profile: &'static str,
+    way: Way,
+    authority: &'a Authority,
+}
+
+impl Device<'_> {
+    fn live(&self, life: &Life) -> Result<()> {
+        let folder = tools::clean_folder("rpc-setup")?;
+        let memory = folder.join("state.json");
+        for act in life.acts {
+            self.act(*act, &folder, &memory)
+                .with_context(|| format!("{act:?}"))?;
+        }
+        Ok(())
+    }
+
+    fn act(&self, act: Act, folder: &Path, memory: &Path) -> Result<()> {
+        let words: &[&str] = match act {
+            Act::Client => &["activate", "--local", "--ccm", "--password", PASSWORD],
+            Act::Admin => &[
+                "activate",
+                "--local",
+                "--acm",
+                "--password",
+                PASSWORD,
+                "--provisioningCert",
+                &self.authority.pfx,
+                "--provisioningCertPwd",
+                PASSWORD,
+            ],
+            Act::DeactivateClient => &["deactivate", "--local"],
+            Act::DeactivateAdmin => &["deactivate", "--local", "--password", PASSWORD],
+        };
+        self.run(words, folder, memory)?.succeeded()?;
+        let text = std::fs::read_to_string(memory)?;
+        let state: State = serde_json::from_str(&text).context("the device's memory")?;
+        ensure!(
+            state.mode == act.leads_to(),
+            "expected {}, the device is in {}",
+            act.leads_to(),
+            state.mode
+        );
+        let seen = self
+            .run(&["amtinfo", "--json"], folder, memory)?
+            .succeeded()?
+            .json()?;
+        let expected = self.line.control_mode(act.leads_to());
+        ensure!(
+            seen["controlMode"] == expected,
+            "amtinfo: expected {expected:?}, actual {}",
+            seen["controlMode"]
+        );
+        Ok(())
+    }
+
+    fn run(&self, words: &[&str], folder: &Path, memory: &Path) -> Result<Output> {
+        let memory = memory.display().to_string();
+        let root = self.authority.root.display().to_string();
+        let mut device = vec!["--state", &memory, "--trust", &root];
+        if self.way == Way::LocalPort {
+            device.push("--local-ports");
+        }
+        let setting = Setting {
+            backend: self.bench.backends[0],
+            profile: self.profile,
+            device: &device,
+            unprivileged: false,
+        };
+        under_device(
+            &self.bench.programs.amt_sim,
+            &setting,
+            self.program,
+            words,
+            folder,
+        )
+    }
+}
