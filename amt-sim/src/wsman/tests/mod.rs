@@ -58,7 +58,8 @@ impl Bench {
     }
 
     /// The same device, seen by `$$OsAdmin`.
-    pub(super) fn seen_by_os_admin(mut self) -> Self {
+    #[expect(clippy::wrong_self_convention, reason = "a builder that reads well")]
+    pub(super) fn as_os_admin(mut self) -> Self {
         self.caller = Caller {
             principal: Principal::OsAdmin,
             user: "$$OsAdmin".to_owned(),
@@ -68,7 +69,8 @@ impl Bench {
     }
 
     /// The same device, seen by somebody with these realms.
-    pub(super) fn seen_by(mut self, realms: &[Realm]) -> Self {
+    #[expect(clippy::wrong_self_convention, reason = "a builder that reads well")]
+    pub(super) fn as_account(mut self, realms: &[Realm]) -> Self {
         self.fw.state.accounts.push(Account {
             handle: 1,
             user: "somebody".to_owned(),
@@ -102,11 +104,15 @@ impl Bench {
                     action,
                     class,
                     return_value,
+                    status,
                     fault,
                 } => {
                     let result = match (return_value, fault) {
                         (_, Some(fault)) => fault.clone(),
-                        (Some(value), None) => value.to_string(),
+                        (Some(value), None) => {
+                            let name = status.as_deref().unwrap_or("unnamed");
+                            format!("{value} {name}")
+                        }
                         (None, None) => "ok".to_owned(),
                     };
                     Some(format!("{user}: {action} {class}: {result}"))
