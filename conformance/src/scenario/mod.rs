@@ -4,6 +4,7 @@
 //! know, with its place and what was probably meant, so that a scenario never proves less than it says.
 
 mod expectation;
+mod order;
 mod parse;
 pub mod placeholder;
 mod select;
@@ -16,6 +17,10 @@ use amt_sim::diagnostic::{Diagnostic, closest};
 use amt_sim::{Fault, Mode};
 
 pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
+pub use order::{
+    ChainForm, HashForm, LooksAt, NonceForm, Order, RogueClock, RogueSigns, SendForm,
+    SignatureForm, Way,
+};
 pub(crate) use parse::changed_profile;
 pub use parse::parse;
 pub use placeholder::Template;
@@ -50,6 +55,14 @@ words! {
     Role {
         Agent = "agent",
         Console = "console",
+        /// The program on the host that sets the device up.
+        Application = "application",
+        /// The central server, which keeps the signing key.
+        Server = "server",
+        /// Whoever looks later whether the device is still as it was left.
+        Checker = "checker",
+        /// The host's administrator, who means no good.
+        Rogue = "rogue",
     }
 }
 
@@ -77,7 +90,7 @@ pub struct Step {
 #[derive(Debug, Clone)]
 pub enum StepKind {
     /// A role acts.
-    Do(Action),
+    Do { action: Action, order: Order },
     /// Something must be so.
     Expect {
         expectation: Expectation,
@@ -97,6 +110,28 @@ words! {
         AgentDiscover = "agent.discover",
         /// The console asks the agent for capability, UUID and version, and recommends a method of set-up.
         ConsoleAsk = "console.ask",
+        /// The application draws its nonce, reads the device's and hashes both.
+        ApplicationPrepare = "application.prepare",
+        /// The server signs the hash that the application sends it.
+        ServerIssue = "server.issue",
+        /// The application calls Setup without a signature.
+        ApplicationSetup = "application.setup",
+        /// The application calls Setup with what the server sent it.
+        ApplicationSetupSigned = "application.setup-signed",
+        /// The application sends the chain and calls AdminSetup.
+        ApplicationSetupAdmin = "application.setup-admin",
+        /// The application sends the chain and calls UpgradeClientToAdmin.
+        ApplicationUpgrade = "application.upgrade",
+        /// The application takes the device out of service.
+        ApplicationUnprovision = "application.unprovision",
+        /// The application reads the device's nonce again.
+        ApplicationLook = "application.look",
+        /// The rogue takes the device out of service and sets it up again, signed.
+        RogueSetup = "rogue.setup",
+        /// The same without a signature.
+        RogueSetupUnsigned = "rogue.setup-unsigned",
+        /// The checker compares the record with what the server knows.
+        CheckerCheck = "checker.check",
     }
 }
 
@@ -106,6 +141,16 @@ impl Action {
         match self {
             Self::AgentDiscover => &[Role::Agent],
             Self::ConsoleAsk => &[Role::Agent, Role::Console],
+            Self::ApplicationPrepare
+            | Self::ApplicationSetup
+            | Self::ApplicationUnprovision
+            | Self::ApplicationLook => &[Role::Application],
+            Self::ServerIssue
+            | Self::ApplicationSetupSigned
+            | Self::ApplicationSetupAdmin
+            | Self::ApplicationUpgrade => &[Role::Application, Role::Server],
+            Self::RogueSetup | Self::RogueSetupUnsigned => &[Role::Rogue],
+            Self::CheckerCheck => &[Role::Checker, Role::Server],
         }
     }
 
@@ -119,6 +164,9 @@ impl Action {
                 Feature::Version,
                 Feature::Recommend,
             ],
+            Self::RogueSetup | Self::RogueSetupUnsigned => &[],
+            Self::CheckerCheck => &[Feature::Check],
+            _ => &[Feature::HostSetup],
         }
     }
 }
