@@ -75,9 +75,9 @@ fn the_host_does_not_set_a_clock_that_is_closed_to_it() {
         "SetHighAccuracyTimeSynch",
         "<h:Ta0>1</h:Ta0><h:Tm1>1</h:Tm1><h:Tm2>1</h:Tm2>",
     );
-    let mut bench = bench.as_os_admin();
+    let mut bench = bench.seen_by_os_admin();
     assert_eq!(returned(&bench.ask(&set)), "16");
-    let mut bench = Bench::admin().as_os_admin();
+    let mut bench = Bench::admin().seen_by_os_admin();
     assert_eq!(returned(&bench.ask(&set)), "0");
 }
 

@@ -58,8 +58,7 @@ impl Bench {
     }
 
     /// The same device, seen by `$$OsAdmin`.
-    #[expect(clippy::wrong_self_convention, reason = "a builder that reads well")]
-    pub(super) fn as_os_admin(mut self) -> Self {
+    pub(super) fn seen_by_os_admin(mut self) -> Self {
         self.caller = Caller {
             principal: Principal::OsAdmin,
             user: "$$OsAdmin".to_owned(),
@@ -69,8 +68,7 @@ impl Bench {
     }
 
     /// The same device, seen by somebody with these realms.
-    #[expect(clippy::wrong_self_convention, reason = "a builder that reads well")]
-    pub(super) fn as_account(mut self, realms: &[Realm]) -> Self {
+    pub(super) fn seen_by(mut self, realms: &[Realm]) -> Self {
         self.fw.state.accounts.push(Account {
             handle: 1,
             user: "somebody".to_owned(),

@@ -8,7 +8,7 @@ const REFUSED: &str = "not authorized";
 
 #[test]
 fn os_admin_reads_what_is_local_and_calls_no_administrators_method() {
-    let mut bench = Bench::admin().as_os_admin();
+    let mut bench = Bench::admin().seen_by_os_admin();
     for class in ["AMT_GeneralSettings", SETUP, TIME] {
         assert!(
             bench
@@ -33,12 +33,12 @@ fn an_account_has_its_realms() {
     let first = [("InstanceID", "Probe 0")];
     let change = put("AMT_Probe", &first, "<h:Small>1</h:Small>");
 
-    let mut bench = Bench::admin().as_account(&[Realm::REMOTE_CONTROL]);
+    let mut bench = Bench::admin().seen_by(&[Realm::REMOTE_CONTROL]);
     assert!(bench.ask(&get("AMT_Probe", &first)).contains("Probe 0"));
     assert!(bench.ask(&change).contains("<g:Small>1<"));
     assert_eq!(bench.ask(&get("AMT_GeneralSettings", &[])), REFUSED);
 
-    let mut bench = Bench::admin().as_account(&[Realm::GENERAL_INFO]);
+    let mut bench = Bench::admin().seen_by(&[Realm::GENERAL_INFO]);
     assert!(
         bench
             .ask(&get("AMT_GeneralSettings", &[]))
@@ -48,17 +48,17 @@ fn an_account_has_its_realms() {
     assert_eq!(bench.ask(&put), REFUSED, "this realm only looks");
     assert_eq!(bench.ask(&change), REFUSED);
 
-    let mut bench = Bench::admin().as_account(&[Realm::ADMINISTRATION]);
+    let mut bench = Bench::admin().seen_by(&[Realm::ADMINISTRATION]);
     assert!(bench.ask(&put).contains("<g:HostName>x<"));
 
-    let mut bench = Bench::admin().as_account(&[]);
+    let mut bench = Bench::admin().seen_by(&[]);
     bench.fw.state.accounts.clear();
     assert_eq!(bench.ask(&get("AMT_GeneralSettings", &[])), REFUSED);
 }
 
 #[test]
 fn without_the_rule_everybody_may() {
-    let mut bench = Bench::without(&["device.wsman.realms"]).as_os_admin();
+    let mut bench = Bench::without(&["device.wsman.realms"]).seen_by_os_admin();
     assert!(
         bench
             .ask(&invoke(SETUP, "Unprovision", ""))
@@ -68,7 +68,7 @@ fn without_the_rule_everybody_may() {
 
 #[test]
 fn a_refusal_is_journaled() {
-    let mut bench = Bench::admin().as_os_admin();
+    let mut bench = Bench::admin().seen_by_os_admin();
     bench.ask(&invoke(SETUP, "Unprovision", ""));
     assert_eq!(
         bench.journal(),

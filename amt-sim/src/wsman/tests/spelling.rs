@@ -147,7 +147,7 @@ fn missing_headers_are_forgiven_or_not() {
 
 #[test]
 fn identify() {
-    let mut bench = Bench::admin().as_account(&[]);
+    let mut bench = Bench::admin().seen_by(&[]);
     let request = "<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\" \
         xmlns:wsmid=\"http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd\"><s:Header/><s:Body><wsmid:Identify/></s:Body></s:Envelope>";
     let Reply::Answer { body, .. } = bench.send(request) else {
