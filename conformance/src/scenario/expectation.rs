@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use amt_sim::device::Operation;
+use amt_sim::device::{Operation, SetupMethod};
 use amt_sim::{ClientKind, Errno, Event};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -292,6 +292,7 @@ fn parse_journal(
         ),
         ("operation", is_word::<Operation>),
         ("errno", is_word::<Errno>),
+        ("method", is_word::<SetupMethod>),
     ] {
         let Some(word) = table.string(key) else {
             continue;
@@ -301,7 +302,7 @@ fn parse_journal(
         }
         fields.insert(key.to_owned(), json!(word.value));
     }
-    for key in ["id", "status"] {
+    for key in ["id", "status", "return_value"] {
         if let Some(number) = table.number(key) {
             fields.insert(key.to_owned(), json!(number.value));
         }
