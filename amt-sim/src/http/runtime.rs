@@ -6,9 +6,10 @@ use super::lock::Locks;
 use super::nonce::Nonces;
 use super::parser::{LONGEST_BODY, LONGEST_HEAD, Parser, Step};
 use super::response::Response;
+use super::secure::{self, Credentials, Secure};
 use super::{NotListening, StreamId, server};
 use crate::device::{
-    ControlMode, Event, Fault, FaultEffect, FaultPoint, Firmware, Interface, Occasion,
+    Event, Fault, FaultEffect, FaultPoint, Firmware, Interface, Occasion, listening,
 };
 use crate::time::Instant;
 use crate::wsman::After;
@@ -31,13 +32,17 @@ pub(crate) struct Runtime {
     disturbances: u64,
     pub(super) nonces: Nonces,
     pub(super) locks: Locks,
+    pub(super) credentials: Credentials,
 }
 
 #[derive(Debug)]
 struct Stream {
     side: Interface,
     port: u16,
+    /// Between the wire and HTTP, on a port that speaks TLS.
+    secure: Option<Secure>,
     parser: Parser,
+    /// Answers that nobody has taken, or that are not sealed yet.
     output: VecDeque<u8>,
     /// Nothing leaves before that: a delay that was asked for.
     not_before: Instant,
@@ -51,34 +56,23 @@ struct Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Speech {
     Http,
+    /// HTTP in TLS.
+    Https,
 }
 
 /// WS-Management and pages, without TLS.
 const HTTP_PORT: u16 = 16992;
 
-/// What listens on this port for this side now. Before set-up only the host is listened to; a generation that
-/// enforces TLS on the local side listens to nobody without.
-fn speech(fw: &Firmware, side: Interface, port: u16) -> Option<Speech> {
-    let mode = fw.mode();
-    let open = mode.enabled()
-        && match side {
-            Interface::Local => !fw.profile.capabilities.local_tls_enforced,
-            Interface::Network => mode.control_mode() != ControlMode::None,
-        };
-    match port {
-        HTTP_PORT if open => Some(Speech::Http),
-        _ => None,
-    }
-}
+/// The same with TLS.
+const HTTPS_PORT: u16 = 16993;
 
-impl Stream {
-    /// Bytes that may leave now.
-    fn available(&self, now: Instant) -> usize {
-        if now < self.not_before {
-            0
-        } else {
-            self.output.len()
-        }
+/// What listens on this port for this side now.
+fn speech(fw: &Firmware, side: Interface, port: u16) -> Option<Speech> {
+    let listening = listening(fw, side);
+    match port {
+        HTTP_PORT if listening.plain => Some(Speech::Http),
+        HTTPS_PORT if listening.tls => Some(Speech::Https),
+        _ => None,
     }
 }
 
@@ -89,10 +83,7 @@ impl Runtime {
 
     /// When the next answer that is held back may leave.
     pub(crate) fn next_wake(&self, now: Instant) -> Option<Instant> {
-        let streams = self
-            .streams
-            .values()
-            .filter(|stream| !stream.output.is_empty());
+        let streams = self.streams.values().filter(|stream| stream.waiting() > 0);
         streams
             .map(|stream| stream.not_before)
             .filter(|moment| *moment > now)
@@ -105,10 +96,13 @@ impl Runtime {
             .map_or(0, |stream| stream.available(now))
     }
 
-    /// Every connection ends once its answers are taken: the ports come up anew.
-    fn restart(&mut self) {
-        for stream in self.streams.values_mut() {
+    /// Every connection ends once its answers are taken: the ports come up anew. `asker` is still to be answered.
+    fn restart(&mut self, asker: StreamId) {
+        for (id, stream) in &mut self.streams {
             stream.finished = true;
+            if *id != asker {
+                stream.seal();
+            }
         }
         self.disturbances += 1;
     }
@@ -124,6 +118,57 @@ impl Runtime {
     }
 }
 
+impl Stream {
+    /// What came from the wire, handed to the parser.
+    fn hear(&mut self, bytes: &[u8]) {
+        match &mut self.secure {
+            None => self.parser.push(bytes),
+            Some(Secure { tls, .. }) => {
+                tls.receive(bytes);
+                self.parser.push(&tls.plaintext());
+                self.ended |= tls.peer_closed();
+                self.finished |= tls.finished();
+            }
+        }
+    }
+
+    /// On a TLS port: seals what is to leave, and says goodbye when nothing follows.
+    fn seal(&mut self) {
+        if let Some(Secure { tls, .. }) = &mut self.secure {
+            tls.send(self.output.make_contiguous());
+            self.output.clear();
+            if self.finished {
+                tls.close_notify();
+            }
+        }
+    }
+
+    /// Bytes for the wire that nobody has taken.
+    fn waiting(&self) -> usize {
+        let sealed = self.secure.as_ref().map(|secure| secure.tls.pending());
+        sealed.unwrap_or(self.output.len())
+    }
+
+    /// Bytes that may leave now.
+    fn available(&self, now: Instant) -> usize {
+        if now < self.not_before {
+            0
+        } else {
+            self.waiting()
+        }
+    }
+
+    fn take(&mut self, most: usize) -> Vec<u8> {
+        match &mut self.secure {
+            Some(secure) => secure.tls.take(most),
+            None => {
+                let count = most.min(self.output.len());
+                self.output.drain(..count).collect()
+            }
+        }
+    }
+}
+
 pub(super) fn listens(fw: &Firmware, side: Interface, port: u16) -> bool {
     speech(fw, side, port).is_some()
 }
@@ -133,16 +178,24 @@ pub(super) fn open(
     side: Interface,
     port: u16,
 ) -> Result<StreamId, NotListening> {
-    let Some(Speech::Http) = speech(fw, side, port) else {
-        return Err(NotListening(port));
-    };
+    let speech = speech(fw, side, port).ok_or(NotListening(port))?;
     if fw.web.streams.len() >= MOST_STREAMS {
         return Err(NotListening(port));
     }
     let id = fw.web.free_id();
+    fw.record(Event::StreamOpened {
+        stream: id.0,
+        side,
+        port,
+    });
+    let secure = match speech {
+        Speech::Http => None,
+        Speech::Https => Some(secure::accept(fw, id, side)),
+    };
     let stream = Stream {
         side,
         port,
+        secure,
         parser: Parser::default(),
         output: VecDeque::new(),
         not_before: fw.now,
@@ -150,11 +203,6 @@ pub(super) fn open(
         finished: false,
     };
     fw.web.streams.insert(id, stream);
-    fw.record(Event::StreamOpened {
-        stream: id.0,
-        side,
-        port,
-    });
     Ok(id)
 }
 
@@ -163,8 +211,9 @@ pub(super) fn receive(fw: &mut Firmware, id: StreamId, bytes: &[u8]) {
         return;
     }
     if let Some(stream) = fw.web.streams.get_mut(&id) {
-        stream.parser.push(bytes);
+        stream.hear(bytes);
     }
+    report(fw, id);
     serve(fw, id);
 }
 
@@ -172,8 +221,7 @@ pub(super) fn take(fw: &mut Firmware, id: StreamId, most: usize) -> Vec<u8> {
     let Some(stream) = fw.web.streams.get_mut(&id) else {
         return Vec::new();
     };
-    let count = most.min(stream.available(fw.now));
-    let bytes = stream.output.drain(..count).collect();
+    let bytes = stream.take(most.min(stream.available(fw.now)));
     // Requests may have waited for this.
     serve(fw, id);
     bytes
@@ -186,7 +234,7 @@ pub(super) fn finished(fw: &Firmware, id: StreamId) -> bool {
             .web
             .streams
             .get(&id)
-            .is_none_or(|stream| stream.output.is_empty() || stream.not_before <= fw.now)
+            .is_none_or(|stream| stream.waiting() == 0 || stream.not_before <= fw.now)
 }
 
 /// Whether the device takes no more on this connection.
@@ -200,6 +248,11 @@ fn is_deaf(fw: &Firmware, id: StreamId) -> bool {
 pub(super) fn end(fw: &mut Firmware, id: StreamId) {
     if let Some(stream) = fw.web.streams.get_mut(&id) {
         stream.ended = true;
+        if let Some(Secure { tls, .. }) = &mut stream.secure {
+            tls.end();
+            stream.finished |= tls.finished();
+        }
+        report(fw, id);
         serve(fw, id);
     }
 }
@@ -210,15 +263,33 @@ pub(super) fn close(fw: &mut Firmware, id: StreamId) {
     }
 }
 
+/// Journals what became of the stream's TLS.
+fn report(fw: &mut Firmware, id: StreamId) {
+    let stream = fw.web.streams.get_mut(&id);
+    if let Some(mut secure) = stream.and_then(|stream| stream.secure.take()) {
+        secure::report(fw, id, &mut secure);
+        if let Some(stream) = fw.web.streams.get_mut(&id) {
+            stream.secure = Some(secure);
+        }
+    }
+}
+
 /// Answers every request that is here, as far as the peer takes the answers.
 fn serve(fw: &mut Firmware, id: StreamId) {
+    answer_all(fw, id);
+    if let Some(stream) = fw.web.streams.get_mut(&id) {
+        stream.seal();
+    }
+}
+
+fn answer_all(fw: &mut Firmware, id: StreamId) {
     let strict = fw.profile.web.strict_requests;
     while !is_deaf(fw, id) {
         let Some(stream) = fw.web.streams.get_mut(&id) else {
             return;
         };
         let side = stream.side;
-        if stream.output.len() >= HIGH_WATER {
+        if stream.output.len().max(stream.waiting()) >= HIGH_WATER {
             if stream.parser.held() > MOST_AHEAD {
                 stream.finished = true;
                 malformed(fw, id, "the peer sends requests and takes no answers");
@@ -242,7 +313,7 @@ fn serve(fw: &mut Firmware, id: StreamId) {
                 } else {
                     let outcome = server::answer(fw, id, side, &request);
                     if outcome.after == After::PortsRestart {
-                        fw.web.restart();
+                        fw.web.restart(id);
                     }
                     spoil(fw, id, outcome.response, effect(&fault))
                 }
@@ -302,3 +373,11 @@ fn malformed(fw: &mut Firmware, id: StreamId, why: &str) {
 #[cfg(test)]
 #[path = "runtime_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "secure_tests.rs"]
+mod secure_tests;
+
+#[cfg(test)]
+#[path = "secure_flow_tests.rs"]
+mod secure_flow_tests;

@@ -196,7 +196,7 @@ fn a_restart_ends_all_connections_and_lets_their_answers_out() {
         receive(&mut fw, stream, GET.as_bytes());
     }
     let before = fw.web.disturbances();
-    fw.web.restart();
+    fw.web.restart(streams[0]);
     assert_ne!(fw.web.disturbances(), before);
     for stream in streams {
         assert!(finished(&fw, stream));

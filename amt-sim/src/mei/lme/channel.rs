@@ -7,7 +7,9 @@
 //!    │ CLOSE of the host  ▼
 //!    └───────────────── closing
 //! ```
-//! A number is given out again as soon as it is free, the lowest first.
+//! Numbers are given out in turn, or the lowest first, as the profile says.
+
+use crate::device::LmeNumbers;
 
 /// Channels that the firmware has.
 pub(super) const CHANNELS: usize = 8;
@@ -42,6 +44,8 @@ pub(super) struct Channels<S> {
     slots: Vec<Slot<S>>,
     /// Where the next round of sending begins, so that no channel starves.
     pub(super) turn: usize,
+    /// Where the search for a free number begins.
+    next: usize,
 }
 
 impl<S> Channels<S> {
@@ -49,25 +53,39 @@ impl<S> Channels<S> {
         Self {
             slots: Vec::new(),
             turn: 0,
+            next: 0,
         }
     }
 
-    /// Takes the lowest free number; `None` when `limit` are in use.
-    pub(super) fn insert(&mut self, limit: usize, channel: Channel<S>) -> Option<u32> {
-        let index = self.free(limit)?;
-        if index == self.slots.len() {
+    /// Takes a free number; `None` when `limit` are in use.
+    pub(super) fn insert(
+        &mut self,
+        limit: usize,
+        numbers: LmeNumbers,
+        channel: Channel<S>,
+    ) -> Option<u32> {
+        let first = match numbers {
+            LmeNumbers::InTurn => self.next,
+            LmeNumbers::Lowest => 0,
+        };
+        let index = (0..limit)
+            .map(|step| (first + step) % limit)
+            .find(|index| self.is_free(*index))?;
+        while self.slots.len() <= index {
             self.slots.push(Slot::Free);
         }
         *self.slots.get_mut(index)? = Slot::Open(channel);
+        self.next = index + 1;
         u32::try_from(index).ok()
     }
 
-    pub(super) fn free(&self, limit: usize) -> Option<usize> {
-        let gap = self
-            .slots
-            .iter()
-            .position(|slot| matches!(slot, Slot::Free));
-        gap.or((self.slots.len() < limit).then_some(self.slots.len()))
+    /// Whether another channel can be opened.
+    pub(super) fn has_room(&self, limit: usize) -> bool {
+        (0..limit).any(|index| self.is_free(index))
+    }
+
+    fn is_free(&self, index: usize) -> bool {
+        matches!(self.slots.get(index), None | Some(Slot::Free))
     }
 
     pub(super) fn open_mut(&mut self, number: u32) -> Option<&mut Channel<S>> {

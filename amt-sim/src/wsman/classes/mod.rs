@@ -44,6 +44,8 @@ families! {
     events;
 }
 
+pub(crate) use tls::shown;
+
 /// The method of this class and name.
 pub(crate) fn method(class: &str, name: &str) -> Option<&'static Method> {
     METHODS

@@ -155,3 +155,19 @@ fn the_systems_own_account_may_not() {
     let answer = bench.call(SERVICE, "SetAdminAclEntryEx", &input);
     assert_eq!(answer.fault, "not authorized");
 }
+
+#[test]
+fn an_account_sees_itself_and_no_other() {
+    let mut bench = Bench::admin();
+    bench.call(SERVICE, "AddUserAclEntryEx", &user("ann", &["2"]));
+    bench.call(SERVICE, "AddUserAclEntryEx", &user("bob", &["21"]));
+    bench.caller.principal = Principal::Account { handle: 1 };
+    let values = ["1", "2"].map(|handle| {
+        let answer = bench.call(SERVICE, "GetUserAclEntryEx", &e("Handle", handle));
+        answer.value()
+    });
+    assert_eq!(values, [0, 16]);
+    bench.caller.principal = Principal::Account { handle: 2 };
+    let answer = bench.call(SERVICE, "GetUserAclEntryEx", &e("Handle", "1"));
+    assert_eq!(answer.value(), 0);
+}

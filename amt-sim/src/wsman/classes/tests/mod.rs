@@ -3,6 +3,7 @@
 mod access;
 mod logs;
 mod network;
+mod odd;
 mod power;
 mod redirection;
 mod remote_access;

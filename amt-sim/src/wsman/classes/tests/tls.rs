@@ -235,8 +235,9 @@ fn tls_on() -> String {
     e("Enabled", "true") + &e("MutualAuthentication", "false") + &e("TrustedCN", "console.example")
 }
 
-fn commit(bench: &mut Bench) -> Result<bool, u32> {
-    super::super::tls::commit(&mut bench.fw)
+fn commit(bench: &mut Bench) -> u32 {
+    let service = "AMT_SetupAndConfigurationService";
+    bench.call(service, "CommitChanges", "").value()
 }
 
 #[test]
@@ -256,12 +257,12 @@ fn settings_wait_for_the_commit() {
     assert_eq!(answer.texts("TrustedCN"), ["console.example"]);
     assert_eq!(bench.fw.state.tls, None);
     let mut bench = bench.power_cycle();
-    assert_eq!(commit(&mut bench), Ok(true));
+    assert_eq!(commit(&mut bench), 0);
     let tls = bench.fw.state.tls.clone().unwrap();
     assert!(tls.network.enabled && !tls.local.enabled);
     assert_eq!(tls.network.trusted_names, ["console.example"]);
     assert_eq!(tls.certificate, Some(1));
-    assert_eq!(commit(&mut bench), Ok(false));
+    assert_eq!(commit(&mut bench), 0);
     bench.unprovision();
     assert_eq!(bench.fw.state.tls, None);
     let answer = bench.get_by(SETTINGS, NETWORK);
@@ -272,7 +273,7 @@ fn settings_wait_for_the_commit() {
 fn tls_needs_a_certificate() {
     let mut bench = Bench::admin();
     bench.put(SETTINGS, &[NETWORK], &tls_on()).ok();
-    assert_eq!(commit(&mut bench), Err(2057));
+    assert_eq!(commit(&mut bench), 2057);
     assert_eq!(bench.fw.state.tls, None);
 }
 
