@@ -303,6 +303,15 @@ impl<'d, 't> Table<'d, 't> {
         }
     }
 
+    /// Any value under a name that is not one of a fixed set.
+    pub fn free_any(&self, key: &Located<String>) -> Option<Located<toml::Value>> {
+        let value = self.table.get(key.value.as_str())?;
+        Some(Located {
+            value: plain(value.get_ref()),
+            span: value.span(),
+        })
+    }
+
     /// A table under a name that is not one of a fixed set.
     pub fn free_table(&self, key: &Located<String>) -> Option<Table<'d, 't>> {
         let value = self.table.get(key.value.as_str())?;

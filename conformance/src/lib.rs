@@ -18,4 +18,5 @@ pub mod requirement;
 pub mod role;
 pub mod run;
 pub mod scenario;
+pub mod wire;
 mod words;

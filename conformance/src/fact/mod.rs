@@ -50,8 +50,12 @@ words! {
         OperationalState = "operational-state",
         /// Recommends a way to set the device up.
         Recommend = "recommend",
-        /// Reads the provisioning record and says whose it is.
+        /// Sets the device up from its host.
+        HostSetup = "host-setup",
+        /// Reads the provisioning record.
         Record = "record",
+        /// Tells a genuine set-up from a rogue one.
+        Check = "check",
     }
 }
 
@@ -158,14 +162,30 @@ facts! {
     LOCAL_TLS_ENFORCED = "local-tls.enforced", LocalTls, Kind::Flag, truth::local_tls_enforced;
     /// AMT is switched on.
     OPERATIONAL_STATE = "operational-state", OperationalState, Kind::Word(&["enabled", "disabled"]), truth::operational_state;
+    /// What the method returned: the first refusal of several calls, else 0.
+    RETURN_VALUE = "return-value", HostSetup, Kind::Number, truth::nobody_knows;
+    /// The method that refused.
+    REFUSED_BY = "refused-by", HostSetup, Kind::Word(&["Setup", "AddNextCertInChain", "AdminSetup", "UpgradeClientToAdmin", "Unprovision"]), truth::nobody_knows;
+    /// Status of the AMTHI command that takes the device out of service.
+    AMTHI_STATUS = "amthi-status", HostSetup, Kind::Number, truth::nobody_knows;
+    /// ConfigurationNonce is another one than when it was read before.
+    NONCE_RENEWED = "configuration-nonce.renewed", HostSetup, Kind::Flag, truth::nobody_knows;
+    /// What left the provisioning record.
+    RECORD_KIND = "record.kind", Record, Kind::Word(&["none", "client", "admin", "tls", "manual"]), truth::record_kind;
+    /// SHA-256 of the certificate in the provisioning record, as hex digits.
+    RECORD_CERTIFICATE = "record.certificate-hash", Record, Kind::Text, truth::record_certificate;
+    /// CreationTimeStamp of the provisioning record.
+    RECORD_TIME = "record.time", Record, Kind::Text, truth::record_time;
+    /// Common name of the provisioning certificate in the record.
+    RECORD_NAME = "record.certificate-name", Record, Kind::Text, truth::record_name;
+    /// The certificate in the record is one that the server gave out, or not.
+    CHECKER_CERTIFICATE = "checker.certificate", Check, Kind::Word(&["same", "other", "none"]), truth::nobody_knows;
+    /// The record was written when the application set the device up, or not.
+    CHECKER_TIME = "checker.time", Check, Kind::Word(&["same", "other"]), truth::nobody_knows;
+    /// What the checker concludes.
+    CHECKER_VERDICT = "checker.verdict", Check, Kind::Word(&["genuine", "rogue"]), truth::nobody_knows;
     /// The method of set-up that the console recommends.
     RECOMMENDATION = "console.recommendation", Recommend, Kind::Word(&["secure-host-based", "legacy-out-of-band"]), truth::recommendation;
-    /// Who signed the set-up that the provisioning record tells of, in the eyes of the application.
-    RECORD_SIGNER = "record.signer", Record, Kind::Word(&["ours", "other", "nobody"]), truth::not_the_devices;
-    /// Whether the provisioning record is as old as the application's own set-up.
-    RECORD_TIME = "record.time", Record, Kind::Word(&["ours", "other"]), truth::not_the_devices;
-    /// The application concludes that somebody else set the device up.
-    RECORD_ROGUE = "record.rogue", Record, Kind::Flag, truth::not_the_devices;
 }
 
 impl Fact {
@@ -193,6 +213,12 @@ impl Fact {
     /// One sentence.
     pub fn doc(self) -> &'static str {
         self.0.doc.trim()
+    }
+
+    /// Whether the device alone decides what a good program says of it. What a method returned, or what somebody
+    /// concluded, only a scenario can say.
+    pub fn is_of_the_device(self) -> bool {
+        !matches!(self.feature(), Feature::HostSetup | Feature::Check)
     }
 
     /// What a good agent says of this device.

@@ -1,10 +1,10 @@
 //! What the device at hand would make a good agent say: the expected value of every fact.
 
 use amt_sim::device::{
-    CertificateHash, ControlMode, HashAlgorithm, Identity, LanInterface, Mac, ProvisioningState,
-    Tunnel, TunnelTrigger,
+    CertificateHash, ControlMode, HashAlgorithm, Identity, LanInterface, Mac, ProvisioningRecord,
+    ProvisioningState, Tunnel, TunnelTrigger,
 };
-use amt_sim::{Device, Guid, Mode, Profile, State};
+use amt_sim::{Device, Guid, Mode, Profile, State, UnixTime};
 use serde_json::json;
 
 use super::Value;
@@ -310,11 +310,6 @@ pub(super) fn operational_state(truth: &Truth) -> Expected {
 }
 
 /// Step 4 of the guide: secure host-based set-up from Tiger Lake, 15.x, on.
-/// What only the application knows: no device can tell it what its own is.
-pub(super) fn not_the_devices(_: &Truth) -> Expected {
-    Expected::nothing([])
-}
-
 pub(super) fn recommendation(truth: &Truth) -> Expected {
     let [major, ..] = truth.profile.firmware.parts();
     Expected::exactly(if major >= 15 {
@@ -322,4 +317,65 @@ pub(super) fn recommendation(truth: &Truth) -> Expected {
     } else {
         "legacy-out-of-band"
     })
+}
+
+/// Only a scenario knows.
+pub(super) fn nobody_knows(_: &Truth) -> Expected {
+    Expected { any_of: Vec::new() }
+}
+
+pub(super) fn record_kind(truth: &Truth) -> Expected {
+    Expected::exactly(match &truth.state.provisioning_record {
+        Some(ProvisioningRecord::Client(_)) => "client",
+        Some(ProvisioningRecord::Admin(_)) => "admin",
+        None if truth.state.setup_record.is_some() => "tls",
+        None => "none",
+    })
+}
+
+pub(super) fn record_certificate(truth: &Truth) -> Expected {
+    match &truth.state.provisioning_record {
+        Some(ProvisioningRecord::Client(record)) => match &record.hash {
+            Some(hash) => Expected::exactly(hash.as_str()),
+            None => Expected::nothing([]),
+        },
+        _ => Expected::nothing([]),
+    }
+}
+
+pub(super) fn record_time(truth: &Truth) -> Expected {
+    let at = match &truth.state.provisioning_record {
+        Some(ProvisioningRecord::Client(record)) => Some(record.at),
+        Some(ProvisioningRecord::Admin(record)) => Some(record.at),
+        None => truth.state.setup_record.as_ref().map(|record| record.at),
+    };
+    match at {
+        Some(at) => Expected::exactly(datetime(at)),
+        None => Expected::nothing([]),
+    }
+}
+
+/// As the wire writes it.
+fn datetime(at: UnixTime) -> String {
+    let at = at.civil();
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+        at.year, at.month, at.day, at.hour, at.minute, at.second
+    )
+}
+
+pub(super) fn record_name(truth: &Truth) -> Expected {
+    let name = match &truth.state.provisioning_record {
+        Some(ProvisioningRecord::Admin(record)) => Some(&record.certificate_cn),
+        Some(ProvisioningRecord::Client(_)) => None,
+        None => truth
+            .state
+            .setup_record
+            .as_ref()
+            .map(|record| &record.server_fqdn),
+    };
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => Expected::exactly(name.as_str()),
+        None => Expected::nothing([]),
+    }
 }

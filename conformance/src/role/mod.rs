@@ -4,8 +4,9 @@
 //! codec of their own.
 
 pub mod agent;
-pub mod application;
+pub mod certificates;
 pub mod console;
+pub mod setup;
 pub mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,7 +80,7 @@ impl ActionReport {
 }
 
 /// What a role waits with. A device in virtual time jumps; a real one lets real time pass.
-pub trait Clock: Sync {
+pub trait Clock: std::fmt::Debug + Sync {
     /// Since some moment in the past.
     fn now(&self) -> Duration;
 
@@ -183,17 +184,40 @@ words! {
         AlwaysPresent = "always-present",
         /// Agent: changes the device although it was asked to look.
         ChangesTheDevice = "changes-the-device",
-        /// Application: signs its own nonce before the device's.
-        NoncesSwapped = "nonces-swapped",
-        /// Application: takes every provisioning record for its own.
-        TrustsAnyRecord = "trusts-any-record",
-        /// Application: looks at the record's certificate hash only.
-        RecordHashOnly = "record-hash-only",
-        /// Application: looks at the record's time only.
-        RecordTimeOnly = "record-time-only",
         /// Console: recommends the secure method only above 15.
         RecommendAbove15 = "recommend-above-15",
         /// Console: recommends the secure method for everything.
         AlwaysSecure = "always-secure",
+        /// Application: hashes its own nonce before the device's.
+        SwapsNonces = "swaps-nonces",
+        /// Application: draws one nonce and uses it for ever.
+        ReusesMcNonce = "reuses-mc-nonce",
+        /// Application: reads the device's nonce once and believes that it stays.
+        ReusesConfigurationNonce = "reuses-configuration-nonce",
+        /// Application: takes whatever a method returns for success.
+        IgnoresReturnValue = "ignores-return-value",
+        /// Application: goes on with the chain and the method after a certificate was refused.
+        GoesOnAfterRefusal = "goes-on-after-refusal",
+        /// Application: leaves certificate and signature out.
+        DropsSignature = "drops-signature",
+        /// Server: hashes the hash once more before it signs.
+        ServerHashesAgain = "server-hashes-again",
+        /// Server: signs with another key than the certificate's.
+        ServerUsesOtherKey = "server-uses-other-key",
+        /// Server: forgets which certificates it gave out.
+        ServerForgets = "server-forgets",
+        /// Checker: looks at the certificate only, whatever it was told.
+        CheckerOnlyCertificate = "checker-only-certificate",
+        /// Checker: looks at the timestamp only, whatever it was told.
+        CheckerOnlyTimestamp = "checker-only-timestamp",
+        /// Checker: takes a record without a certificate for a genuine one.
+        CheckerForgivesUnsigned = "checker-forgives-unsigned",
+    }
+}
+
+impl Misbehaviour {
+    /// Whether the application, the server or the checker of host-based set-up makes it.
+    pub fn is_of_set_up(self) -> bool {
+        self >= Self::SwapsNonces
     }
 }

@@ -41,6 +41,10 @@ pub(super) fn judge(expectation: &Expectation, asked: Asked<'_>, scene: Scene<'_
         Expectation::Fact { fact, test } => {
             vec![judge_fact(*fact, &wanted(*fact, test, scene), asked, scene)]
         }
+        Expectation::Facts(tests) => tests
+            .iter()
+            .map(|(fact, test)| judge_fact(*fact, &wanted(*fact, test, scene), asked, scene))
+            .collect(),
         Expectation::MatchesDevice(facts) => facts
             .iter()
             .map(|fact| judge_fact(*fact, &fact.expected(scene.truth), asked, scene))
@@ -56,6 +60,9 @@ pub(super) fn judge(expectation: &Expectation, asked: Asked<'_>, scene: Scene<'_
             vec![check]
         }
         Expectation::Journal(query) => vec![judge_journal(query, asked, scene)],
+        Expectation::JournalDistinct { kind, field } => {
+            vec![judge_distinct(kind, field, asked, scene)]
+        }
     }
 }
 
@@ -271,6 +278,36 @@ fn judge_journal(query: &JournalQuery, asked: Asked<'_>, scene: Scene<'_>) -> Ch
             cause.journal = found.get(first_wrong).map(|entry| entry.seq);
         }
         check.fail(cause, scene);
+    }
+    check
+}
+
+fn judge_distinct(kind: &str, field: &str, asked: Asked<'_>, scene: Scene<'_>) -> Check {
+    let mut check = asked.check(format!("journal: {field} of {kind}"));
+    check.expected = Some("another one each time".to_owned());
+    let mut seen: Vec<(Value, u64)> = Vec::new();
+    let mut again = None;
+    for entry in scene.journal {
+        // An event is strings, numbers and nested tagged values: serialising it cannot fail.
+        let event = serde_json::to_value(&entry.event).unwrap_or_default();
+        let Some(value) = event.get(field).filter(|_| event["kind"] == kind) else {
+            continue;
+        };
+        match seen.iter().find(|(known, _)| known == value) {
+            Some((_, first)) => again = again.or(Some((entry.seq, *first))),
+            None => seen.push((value.clone(), entry.seq)),
+        }
+    }
+    check.actual = Some(match again {
+        Some((seq, first)) => format!("entry {seq} has that of entry {first}"),
+        None => format!("{} different ones", seen.len()),
+    });
+    if let Some((seq, _)) = again {
+        let mut cause = Cause::of(asked.party);
+        cause.journal = Some(seq);
+        check.fail(cause, scene);
+    } else if seen.is_empty() {
+        check.fail(Cause::of(asked.party), scene);
     }
     check
 }

@@ -13,11 +13,11 @@ use super::world::World;
 use crate::fact::{Facts, Truth};
 use crate::requirement::{Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
-use crate::role::application::Parties;
 use crate::role::console::ReferenceConsole;
+use crate::role::setup::{Cast, Host};
 use crate::role::target::ExternalAgent;
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
-use crate::scenario::{Action, Expectation, Outcome, Role, Step, StepKind, changed_profile};
+use crate::scenario::{Action, Expectation, Order, Outcome, Role, Step, StepKind, changed_profile};
 
 /// Who is tried.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl Engine<'_> {
             engine: self,
             case,
             world,
-            parties: Parties::new(case.seed, self.misbehaviour),
+            cast: Cast::new(case.seed, self.misbehaviour),
             truth: None,
             last: None,
             checks: Vec::new(),
@@ -173,8 +173,8 @@ struct Stage<'e> {
     engine: &'e Engine<'e>,
     case: &'e Case<'e>,
     world: World,
-    /// Those of host-based set-up.
-    parties: Parties,
+    /// The parties of host-based set-up, who remember from one step to the next.
+    cast: Cast,
     /// The device after the last action.
     truth: Option<Truth>,
     last: Option<Acted>,
@@ -202,8 +202,8 @@ impl Stage<'_> {
                     self.world.arm(fault.clone());
                 }
                 StepKind::Advance(time) => self.world.advance(*time),
-                StepKind::Do(action) => {
-                    self.act(*action);
+                StepKind::Do { action, order } => {
+                    self.act(*action, order);
                     stopped = self.ended_early();
                     if stopped.is_some() {
                         break;
@@ -222,15 +222,19 @@ impl Stage<'_> {
         self.finish(stopped)
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: Action, order: &Order) {
         let journal_before = self.world.journal().len();
         let started = self.world.now();
         let mut wanted: Wanted = self.case.scenario.needs.iter().copied().collect();
         wanted.extend(action.needs());
-        let of_the_agent = matches!(action, Action::AgentDiscover | Action::ConsoleAsk);
+        let discovers = matches!(action, Action::AgentDiscover | Action::ConsoleAsk);
         let mut report = match (&self.engine.subject, &self.world) {
-            (Subject::Reference, World::Virtual(device)) if !of_the_agent => {
-                self.parties.act(action, device, device)
+            (Subject::Reference, World::Virtual(device)) if !discovers => {
+                let host = Host {
+                    port: device,
+                    clock: device,
+                };
+                self.cast.act(action, order, host)
             }
             (Subject::Reference, World::Virtual(device)) => {
                 let agent = ReferenceAgent {
@@ -238,8 +242,11 @@ impl Stage<'_> {
                 };
                 agent.discover(device, device, &wanted)
             }
-            (Subject::Agent(agent), World::Real(world)) => {
+            (Subject::Agent(agent), World::Real(world)) if discovers => {
                 agent.discover(&world.device, self.case.seed, &wanted)
+            }
+            (Subject::Agent(_), _) if !discovers => {
+                ActionReport::configuration("no target file says how a real program does this")
             }
             // `try_run` pairs them.
             _ => ActionReport::configuration("role and device do not share a clock"),
@@ -349,7 +356,7 @@ impl Stage<'_> {
 fn outcome_is_expected(following: &[Step]) -> bool {
     following
         .iter()
-        .take_while(|step| !matches!(step.kind, StepKind::Do(_)))
+        .take_while(|step| !matches!(step.kind, StepKind::Do { .. }))
         .any(|step| {
             matches!(
                 &step.kind,

@@ -9,14 +9,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use amt_sim::device::Interface;
 use amt_sim::host::SharedDevice;
 use amt_sim::host::port::{MeiChannel, MeiPort, PortError};
 use amt_sim::{ClientProperties, Device, Entry, Errno, Fault, Guid, HandleId, Instant};
 
 use crate::fact::Truth;
 use crate::role::Clock;
-use crate::role::application::LocalPort;
 
 /// The device of one run.
 #[derive(Debug)]
@@ -165,29 +163,6 @@ impl MeiPort for VirtualDevice {
                 })
             }
         }
-    }
-}
-
-impl LocalPort for VirtualDevice {
-    fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, &'static str> {
-        const WS_MANAGEMENT: u16 = 16992;
-        const PATIENCE: Duration = Duration::from_secs(30);
-        let mut inner = self.lock();
-        let deadline = inner.now + PATIENCE;
-        let stream = inner
-            .device
-            .stream_open(Interface::Local, WS_MANAGEMENT)
-            .map_err(|_| "nobody listens there")?;
-        inner.device.stream_receive(stream, request);
-        while inner.device.stream_pending(stream) == 0 {
-            match inner.device.next_wake().filter(|wake| *wake <= deadline) {
-                Some(wake) => inner.pass(wake),
-                None => break,
-            }
-        }
-        let answer = inner.device.stream_take(stream, usize::MAX);
-        inner.device.stream_close(stream);
-        Ok(answer)
     }
 }
 

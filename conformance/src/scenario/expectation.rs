@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use amt_sim::device::Operation;
+use amt_sim::device::{Operation, SetupMethod, SetupRefusal};
 use amt_sim::{ClientKind, Errno, Event};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ use crate::words::words;
 pub enum Expectation {
     /// One fact against values that the scenario names.
     Fact { fact: Fact, test: FactTest },
+    /// Several facts, each against one value.
+    Facts(Vec<(Fact, FactTest)>),
     /// These facts against what a good agent would say of the device.
     MatchesDevice(Vec<Fact>),
     /// How the last action ended.
@@ -26,6 +28,8 @@ pub enum Expectation {
     TookAtMost(Duration),
     /// What the device's own record holds.
     Journal(JournalQuery),
+    /// A field of the journal's entries of one kind never has the same value twice.
+    JournalDistinct { kind: String, field: String },
 }
 
 #[derive(Debug, Clone)]
@@ -95,20 +99,26 @@ impl Expectation {
     pub fn needs(&self) -> Vec<Feature> {
         match self {
             Self::Fact { fact, .. } => vec![fact.feature()],
+            Self::Facts(tests) => tests.iter().map(|(fact, _)| fact.feature()).collect(),
             Self::MatchesDevice(facts) => facts.iter().map(|fact| fact.feature()).collect(),
-            Self::Outcome(_) | Self::TookAtMost(_) | Self::Journal(_) => Vec::new(),
+            Self::Outcome(_)
+            | Self::TookAtMost(_)
+            | Self::Journal(_)
+            | Self::JournalDistinct { .. } => Vec::new(),
         }
     }
 }
 
 /// The keys that say what is expected; exactly one of them stands in every expectation.
-const QUESTIONS: [&str; 6] = [
+const QUESTIONS: [&str; 8] = [
     "fact",
+    "facts",
     "matches_device",
     "outcome",
     "took_at_most",
     "journal",
     "journal_none",
+    "journal_distinct",
 ];
 
 pub(super) fn parse_expectation(table: &Table<'_, '_>, findings: &Findings) -> Option<Expectation> {
@@ -119,6 +129,7 @@ pub(super) fn parse_expectation(table: &Table<'_, '_>, findings: &Findings) -> O
         .collect();
     let expectation = match asked.as_slice() {
         ["fact"] => parse_fact(table, findings),
+        ["facts"] => parse_facts(table, findings),
         ["matches_device"] => parse_matches(table, findings),
         ["outcome"] => parse_outcome(table, findings),
         ["took_at_most"] => table
@@ -126,6 +137,7 @@ pub(super) fn parse_expectation(table: &Table<'_, '_>, findings: &Findings) -> O
             .map(|limit| Expectation::TookAtMost(limit.value)),
         ["journal"] => parse_journal(table, findings, "journal"),
         ["journal_none"] => parse_journal(table, findings, "journal_none"),
+        ["journal_distinct"] => parse_distinct(table, findings),
         [] => {
             // Named, so that a misspelt key is answered with the one that was meant.
             for key in QUESTIONS {
@@ -201,6 +213,27 @@ fn parse_fact(table: &Table<'_, '_>, findings: &Findings) -> Option<Expectation>
     Some(Expectation::Fact { fact, test })
 }
 
+fn parse_facts(table: &Table<'_, '_>, findings: &Findings) -> Option<Expectation> {
+    let named = table.table("facts")?;
+    let mut tests = Vec::new();
+    for name in named.keys() {
+        let (Some(fact), Some(value)) = (known_fact(&name, findings), named.free_any(&name)) else {
+            continue;
+        };
+        if let Some(literal) = literal(fact, &value, findings) {
+            let test = FactTest::OneOf {
+                values: vec![literal],
+                or_absent: false,
+            };
+            tests.push((fact, test));
+        }
+    }
+    if tests.is_empty() {
+        findings.add(named.span(), "`facts` names no fact");
+    }
+    Some(Expectation::Facts(tests))
+}
+
 fn literal(fact: Fact, value: &Located<toml::Value>, findings: &Findings) -> Option<Literal> {
     if let toml::Value::String(text) = &value.value {
         match Template::parse(text, Scope::Scenario) {
@@ -241,6 +274,15 @@ fn parse_matches(table: &Table<'_, '_>, findings: &Findings) -> Option<Expectati
         .iter()
         .filter_map(|name| known_fact(name, findings))
         .collect();
+    for (name, fact) in names.iter().zip(&facts) {
+        if !fact.is_of_the_device() {
+            findings.add_with_help(
+                name.span.clone(),
+                format!("what `{fact}` should be, the device cannot say"),
+                "compare it with `equals` or `one_of`",
+            );
+        }
+    }
     Some(Expectation::MatchesDevice(facts))
 }
 
@@ -271,16 +313,30 @@ fn parse_outcome(table: &Table<'_, '_>, findings: &Findings) -> Option<Expectati
     Some(Expectation::Outcome(outcomes))
 }
 
-fn parse_journal(
-    table: &Table<'_, '_>,
-    findings: &Findings,
-    key: &'static str,
-) -> Option<Expectation> {
+fn parse_distinct(table: &Table<'_, '_>, findings: &Findings) -> Option<Expectation> {
+    let kind = known_kind(table, findings, "journal_distinct")?;
+    let field = table.require_string("field")?;
+    Some(Expectation::JournalDistinct {
+        kind,
+        field: field.value,
+    })
+}
+
+fn known_kind(table: &Table<'_, '_>, findings: &Findings, key: &'static str) -> Option<String> {
     let kind = table.require_string(key)?;
     let kinds = journal_kinds();
     if !kinds.contains(&kind.value) {
         findings.unknown(&kind, "journal event", kinds.iter().map(String::as_str));
     }
+    Some(kind.value)
+}
+
+fn parse_journal(
+    table: &Table<'_, '_>,
+    findings: &Findings,
+    key: &'static str,
+) -> Option<Expectation> {
+    let kind = known_kind(table, findings, key)?;
     let mut fields = BTreeMap::new();
     if let Some(name) = table.string("name") {
         fields.insert("name".to_owned(), json!(name.value));
@@ -292,6 +348,8 @@ fn parse_journal(
         ),
         ("operation", is_word::<Operation>),
         ("errno", is_word::<Errno>),
+        ("method", is_word::<SetupMethod>),
+        ("refusal", is_word::<SetupRefusal>),
     ] {
         let Some(word) = table.string(key) else {
             continue;
@@ -301,7 +359,7 @@ fn parse_journal(
         }
         fields.insert(key.to_owned(), json!(word.value));
     }
-    for key in ["id", "status"] {
+    for key in ["id", "status", "return_value"] {
         if let Some(number) = table.number(key) {
             fields.insert(key.to_owned(), json!(number.value));
         }
@@ -326,7 +384,7 @@ fn parse_journal(
         findings.add(table.span(), "`at_least = 0` is always true");
     }
     Some(Expectation::Journal(JournalQuery {
-        kind: kind.value,
+        kind,
         fields,
         at_least,
         at_most: at_most_value,

@@ -4,6 +4,7 @@
 //! know, with its place and what was probably meant, so that a scenario never proves less than it says.
 
 mod expectation;
+mod order;
 mod parse;
 pub mod placeholder;
 mod select;
@@ -16,6 +17,10 @@ use amt_sim::diagnostic::{Diagnostic, closest};
 use amt_sim::{Fault, Mode};
 
 pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
+pub use order::{
+    ChainForm, HashForm, LooksAt, NonceForm, Order, RogueClock, RogueSigns, SendForm,
+    SignatureForm, Way,
+};
 pub(crate) use parse::changed_profile;
 pub use parse::parse;
 pub use placeholder::Template;
@@ -50,12 +55,14 @@ words! {
     Role {
         Agent = "agent",
         Console = "console",
-        /// The program on the host that sets the device up and looks after it.
+        /// The program on the host that sets the device up.
         Application = "application",
-        /// The central server that signs for the application.
+        /// The central server, which keeps the signing key.
         Server = "server",
-        /// Somebody else who administers the host.
-        Intruder = "intruder",
+        /// Whoever looks later whether the device is still as it was left.
+        Checker = "checker",
+        /// The host's administrator, who means no good.
+        Rogue = "rogue",
     }
 }
 
@@ -83,7 +90,7 @@ pub struct Step {
 #[derive(Debug, Clone)]
 pub enum StepKind {
     /// A role acts.
-    Do(Action),
+    Do { action: Action, order: Order },
     /// Something must be so.
     Expect {
         expectation: Expectation,
@@ -103,18 +110,28 @@ words! {
         AgentDiscover = "agent.discover",
         /// The console asks the agent for capability, UUID and version, and recommends a method of set-up.
         ConsoleAsk = "console.ask",
-        /// The application sets the device up from its host, signed by its server.
-        ApplicationSetUp = "application.set-up",
-        /// The application reads the provisioning record and says whether it is its own.
-        ApplicationCheck = "application.check-record",
-        /// The intruder unprovisions the device and sets it up again, unsigned.
-        IntruderUnsigned = "intruder.set-up-unsigned",
-        /// The same with a certificate of his own, after setting the clock back to the time of the record.
-        IntruderBackdated = "intruder.set-up-backdated",
-        /// The same with the application's own server, which signs for whoever asks.
-        IntruderThroughServer = "intruder.set-up-through-server",
-        /// The same with the application's own request, played again.
-        IntruderReplay = "intruder.replay",
+        /// The application draws its nonce, reads the device's and hashes both.
+        ApplicationPrepare = "application.prepare",
+        /// The server signs the hash that the application sends it.
+        ServerIssue = "server.issue",
+        /// The application calls Setup without a signature.
+        ApplicationSetup = "application.setup",
+        /// The application calls Setup with what the server sent it.
+        ApplicationSetupSigned = "application.setup-signed",
+        /// The application sends the chain and calls AdminSetup.
+        ApplicationSetupAdmin = "application.setup-admin",
+        /// The application sends the chain and calls UpgradeClientToAdmin.
+        ApplicationUpgrade = "application.upgrade",
+        /// The application takes the device out of service.
+        ApplicationUnprovision = "application.unprovision",
+        /// The application reads the device's nonce again.
+        ApplicationLook = "application.look",
+        /// The rogue takes the device out of service and sets it up again, signed.
+        RogueSetup = "rogue.setup",
+        /// The same without a signature.
+        RogueSetupUnsigned = "rogue.setup-unsigned",
+        /// The checker compares the record with what the server knows.
+        CheckerCheck = "checker.check",
     }
 }
 
@@ -124,25 +141,32 @@ impl Action {
         match self {
             Self::AgentDiscover => &[Role::Agent],
             Self::ConsoleAsk => &[Role::Agent, Role::Console],
-            Self::ApplicationSetUp => &[Role::Application, Role::Server],
-            Self::ApplicationCheck => &[Role::Application],
-            Self::IntruderThroughServer => &[Role::Intruder, Role::Server],
-            Self::IntruderUnsigned | Self::IntruderBackdated | Self::IntruderReplay => {
-                &[Role::Intruder]
-            }
+            Self::ApplicationPrepare
+            | Self::ApplicationSetup
+            | Self::ApplicationUnprovision
+            | Self::ApplicationLook => &[Role::Application],
+            Self::ServerIssue
+            | Self::ApplicationSetupSigned
+            | Self::ApplicationSetupAdmin
+            | Self::ApplicationUpgrade => &[Role::Application, Role::Server],
+            Self::RogueSetup | Self::RogueSetupUnsigned => &[Role::Rogue],
+            Self::CheckerCheck => &[Role::Checker, Role::Server],
         }
     }
 
     /// What an agent must be able to do for it.
     pub const fn needs(self) -> &'static [Feature] {
         match self {
+            Self::AgentDiscover => &[],
             Self::ConsoleAsk => &[
                 Feature::Presence,
                 Feature::Uuid,
                 Feature::Version,
                 Feature::Recommend,
             ],
-            _ => &[],
+            Self::RogueSetup | Self::RogueSetupUnsigned => &[],
+            Self::CheckerCheck => &[Feature::Check],
+            _ => &[Feature::HostSetup],
         }
     }
 }

@@ -8,7 +8,7 @@ use amt_sim::{Fault, Mode, Profile};
 
 use super::expectation::{Expectation, Outcome, parse_expectation};
 use super::select::{Selection, Trait, parse_version};
-use super::{Action, DeviceSetup, Role, Scenario, Step, StepKind};
+use super::{Action, DeviceSetup, Order, Role, Scenario, Step, StepKind};
 use crate::document::{Findings, Located, Table, read};
 use crate::fact::Feature;
 use crate::glob::Glob;
@@ -318,7 +318,7 @@ fn parse_steps(
             .filter(|key| step.has(key))
             .collect();
         let kind = match kinds.as_slice() {
-            ["do"] => word(step, findings, "do", Action::named, Action::ALL).map(StepKind::Do),
+            ["do"] => parse_do(step, findings),
             ["expect"] => parse_expect(step, findings, ledger),
             ["fault"] => step
                 .string("fault")
@@ -343,6 +343,17 @@ fn parse_steps(
         }));
     }
     Some(steps)
+}
+
+fn parse_do(step: &Table<'_, '_>, findings: &Findings) -> Option<StepKind> {
+    let action = word(step, findings, "do", Action::named, Action::ALL);
+    let with = step.table("with");
+    let action = action?;
+    let order = match with {
+        Some(table) => Order::parse(action, &table, findings),
+        None => Order::default(),
+    };
+    Some(StepKind::Do { action, order })
 }
 
 fn parse_expect(step: &Table<'_, '_>, findings: &Findings, ledger: &Ledger) -> Option<StepKind> {
@@ -418,7 +429,7 @@ fn check_whole(
     for step in &scenario.steps {
         let complain = |message: String| findings.add(step.span.clone(), message);
         let (needs, what) = match &step.kind {
-            StepKind::Do(action) => {
+            StepKind::Do { action, .. } => {
                 acted = true;
                 for role in action.roles() {
                     if !scenario.roles.contains(role) {

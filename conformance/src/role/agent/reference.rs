@@ -117,7 +117,11 @@ impl Discovery<'_> {
     fn find_out(&mut self, feature: Feature) -> bool {
         match feature {
             // Known from the connection, or not the agent's to say.
-            Feature::Presence | Feature::Recommend | Feature::Record => true,
+            Feature::Presence
+            | Feature::Recommend
+            | Feature::HostSetup
+            | Feature::Record
+            | Feature::Check => true,
             Feature::Version => self.ask(AmtCommand::GetCodeVersions),
             Feature::Uuid => self.ask(AmtCommand::GetUuid),
             Feature::Mode => {

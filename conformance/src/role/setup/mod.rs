@@ -1,0 +1,199 @@
+//! Host-based set-up with every party of its own: the application on the host, the central server, whoever looks later,
+//! and the host's administrator who means no good.
+//!
+//! ```text
+//!            sign, done, known (lines of JSON)          MEI: AMTHI, and WS-Management over LME
+//!   server ◀──────────────────────────────── application ────────────────────────────────▶ device
+//!     ▲ ▲                                                                                    ▲ ▲
+//!     │ └───────────────────────────────────── checker ───────────────────────────────────────┘ │
+//!     └───────────────────────────────────────  rogue  ─────────────────────────────────────────┘
+//! ```
+//! The server alone has the signing key; it never sees the device. The application alone sees both. What they say to
+//! each other is in [`server`]. A real program takes the application's place by doing the same on the host; the others
+//! need not know.
+//!
+//! Source: "Intel AMT Implementation and Reference Guide", page "Creating a Signed Configuration Request".
+
+mod application;
+mod checker;
+mod record;
+mod rogue;
+pub mod server;
+
+use amt_sim::device::Seed;
+use amt_sim::host::port::MeiPort;
+use serde_json::json;
+
+pub use application::Application;
+pub use record::Record;
+pub use rogue::Rogue;
+pub use server::Server;
+
+use super::certificates::CertificateError;
+use super::{ActionReport, Clock, Ending, Misbehaviour};
+use crate::fact::{Fact, Facts};
+use crate::scenario::{Action, Order, Outcome};
+use crate::wire::amthi::AmthiError;
+use crate::wire::soap::SoapError;
+use crate::wire::{Amthi, Client, ClientError};
+
+const SERVICE: &str = "IPS_HostBasedSetupService";
+
+/// The machine that a program runs on: its ME clients, and a clock to wait with.
+#[derive(Debug, Clone, Copy)]
+pub struct Host<'a> {
+    pub port: &'a dyn MeiPort,
+    pub clock: &'a dyn Clock,
+}
+
+impl<'a> Host<'a> {
+    fn amthi(&self) -> Result<Amthi, Trouble> {
+        Ok(Amthi::open(self.port, self.clock)?)
+    }
+
+    /// WS-Management as the operating system's own account.
+    fn os_admin(&self) -> Result<Client<'a>, Trouble> {
+        let account = self.amthi()?.local_account()?;
+        Ok(self.login(account.user, account.password))
+    }
+
+    fn login(&self, user: impl Into<String>, password: impl Into<String>) -> Client<'a> {
+        Client::new(self.port, self.clock, user, password)
+    }
+}
+
+/// Why a role could not do what it was told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    #[error(transparent)]
+    Amthi(#[from] AmthiError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error("the server said no: {0}")]
+    Server(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<SoapError> for Trouble {
+    fn from(error: SoapError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+/// Everybody of one story, with what each remembers from one step to the next.
+#[derive(Debug)]
+pub struct Cast {
+    application: Application,
+    server: Server,
+    rogue: Rogue,
+    misbehaviour: Option<Misbehaviour>,
+}
+
+impl Cast {
+    /// Everything that they draw follows from the seed.
+    pub fn new(seed: u64, misbehaviour: Option<Misbehaviour>) -> Self {
+        Self {
+            application: Application::new(Seed(seed), misbehaviour),
+            server: Server::new(misbehaviour),
+            rogue: Rogue::new(Seed(seed)),
+            misbehaviour,
+        }
+    }
+
+    /// Lets one of them act, and then looks at what the device is like.
+    pub fn act(&mut self, action: Action, order: &Order, host: Host<'_>) -> ActionReport {
+        let mut facts = Facts::new();
+        let result = self.try_act(action, order, host, &mut facts);
+        let looked = look(host, &mut facts);
+        let mut report = ActionReport::done(facts);
+        let good = match result {
+            Ok(good) => good,
+            Err(trouble) => {
+                report.remarks.push(format!("{action}: {trouble}"));
+                false
+            }
+        };
+        if let Err(trouble) = looked {
+            report
+                .remarks
+                .push(format!("looking at the device: {trouble}"));
+        }
+        if !good {
+            report.ending = Ending::Outcome(Outcome::Failed);
+        }
+        report
+    }
+
+    /// Whether the device did what it was asked.
+    fn try_act(
+        &mut self,
+        action: Action,
+        order: &Order,
+        host: Host<'_>,
+        facts: &mut Facts,
+    ) -> Result<bool, Trouble> {
+        let Self {
+            application,
+            server,
+            rogue,
+            misbehaviour,
+        } = self;
+        match action {
+            Action::ApplicationPrepare => application.prepare(host, order).map(|()| true),
+            Action::ServerIssue => {
+                if !application.is_prepared() {
+                    application.prepare(host, &Order::default())?;
+                }
+                application.ask_server(server, order).map(|()| true)
+            }
+            Action::ApplicationSetup => application.set_up_unsigned(host, server, facts),
+            Action::ApplicationSetupSigned
+            | Action::ApplicationSetupAdmin
+            | Action::ApplicationUpgrade => {
+                if !application.is_prepared() {
+                    application.prepare(host, &Order::default())?;
+                }
+                if !application.is_answered() {
+                    application.ask_server(server, &Order::default())?;
+                }
+                match action {
+                    Action::ApplicationSetupSigned => {
+                        application.set_up_signed(host, order, server, facts)
+                    }
+                    Action::ApplicationSetupAdmin => application.set_up_admin(host, order, facts),
+                    _ => application.upgrade(host, order, facts),
+                }
+            }
+            Action::ApplicationUnprovision => application.unprovision(host, order, facts),
+            Action::ApplicationLook => application.look(host, facts).map(|()| true),
+            Action::RogueSetup => rogue.set_up_signed(host, order, server),
+            Action::RogueSetupUnsigned => rogue.set_up_unsigned(host, order),
+            Action::CheckerCheck => {
+                checker::check(host, order.by, *misbehaviour, server, facts).map(|()| true)
+            }
+            Action::AgentDiscover | Action::ConsoleAsk => {
+                Err(Trouble::Other("that is somebody else's to do".to_owned()))
+            }
+        }
+    }
+}
+
+/// Mode and record, as the device tells them now.
+fn look(host: Host<'_>, facts: &mut Facts) -> Result<(), Trouble> {
+    let mut amthi = host.amthi()?;
+    let modes = ["none", "ccm", "acm"];
+    if let Some(mode) = modes.get(amthi.control_mode()? as usize) {
+        facts.insert(Fact::CONTROL_MODE, json!(mode));
+    }
+    let states = ["pre", "in", "post"];
+    if let Some(state) = states.get(amthi.provisioning_state()? as usize) {
+        facts.insert(Fact::PROVISIONING_STATE, json!(state));
+    }
+    let record = Record::read(&mut host.os_admin()?)?;
+    record::tell(record.as_ref(), facts);
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! What a role is told beside its action: the `with` of a step.
+//!
+//! Without it every role does what the page says. Each key belongs to the role that would make the mistake, and is
+//! refused at any other.
+
+use amt_sim::diagnostic::closest;
+
+use super::Action;
+use crate::document::{Findings, Table};
+use crate::role::certificates::CertificateForm;
+use crate::words::words;
+
+words! {
+    /// What the application hashes.
+    HashForm {
+        /// SHA-256 over ConfigurationNonce and McNonce.
+        Right = "right",
+        /// McNonce comes first.
+        SwappedNonces = "swapped-nonces",
+        /// ConfigurationNonce alone.
+        OneNonce = "one-nonce",
+        /// The hash of the hash.
+        Twice = "twice",
+        /// SHA-384 in place of SHA-256.
+        Sha384 = "sha384",
+        /// The ConfigurationNonce of the set-up before.
+        EarlierNonce = "earlier-nonce",
+    }
+}
+
+words! {
+    /// The application's own nonce.
+    NonceForm {
+        Fresh = "fresh",
+        /// That of the request before.
+        Reused = "reused",
+        /// Sixteen bytes.
+        Short = "short",
+    }
+}
+
+words! {
+    /// What the server signs.
+    SignatureForm {
+        Right = "right",
+        /// One bit is wrong.
+        Tampered = "tampered",
+        /// By another key than the certificate's.
+        OtherKey = "other-key",
+        /// Without saying by which digest: RSA over the bare hash.
+        BareHash = "bare-hash",
+    }
+}
+
+words! {
+    /// What the application sends of what it has.
+    SendForm {
+        All = "all",
+        NoSignature = "no-signature",
+        NoCertificate = "no-certificate",
+        NoNonce = "no-nonce",
+        /// Another nonce than the one that was hashed.
+        OtherNonce = "other-nonce",
+        /// The whole request before, byte for byte.
+        EarlierRequest = "earlier-request",
+    }
+}
+
+words! {
+    /// The certificates of the chain as they are sent.
+    ChainForm {
+        Whole = "whole",
+        /// The root is left out.
+        Truncated = "truncated",
+        /// The intermediate is left out.
+        Gap = "gap",
+        /// The root comes before the intermediate.
+        OutOfOrder = "out-of-order",
+        /// The leaf comes last.
+        LeafLast = "leaf-last",
+    }
+}
+
+words! {
+    /// How the application takes the device out of service.
+    Way {
+        Mei = "mei",
+        Wsman = "wsman",
+    }
+}
+
+words! {
+    /// What the periodic check looks at.
+    LooksAt {
+        Certificate = "certificate",
+        Timestamp = "timestamp",
+        Both = "both",
+    }
+}
+
+words! {
+    /// With what the rogue signs.
+    RogueSigns {
+        /// A certificate of his own.
+        Own = "own",
+        /// The server's: he asks it, as the application does.
+        Genuine = "genuine",
+    }
+}
+
+words! {
+    /// What the rogue does about the time of the record.
+    RogueClock {
+        Untouched = "untouched",
+        /// The machine's clock is set back to when the genuine set-up was.
+        SetBack = "set-back",
+    }
+}
+
+/// What exactly a role does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    pub hash: HashForm,
+    pub mc_nonce: NonceForm,
+    pub certificate: CertificateForm,
+    pub signature: SignatureForm,
+    pub send: SendForm,
+    /// Number that is sent as SigningAlgorithm.
+    pub algorithm: u64,
+    pub chain: ChainForm,
+    pub over: Way,
+    pub by: LooksAt,
+    pub signs_with: RogueSigns,
+    pub clock: RogueClock,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            hash: HashForm::Right,
+            mc_nonce: NonceForm::Fresh,
+            certificate: CertificateForm::Good,
+            signature: SignatureForm::Right,
+            send: SendForm::All,
+            algorithm: Self::RSA_SHA_256,
+            chain: ChainForm::Whole,
+            over: Way::Mei,
+            by: LooksAt::Both,
+            signs_with: RogueSigns::Own,
+            clock: RogueClock::Untouched,
+        }
+    }
+}
+
+impl Order {
+    /// RSA with SHA-256, the only one that firmware takes.
+    pub const RSA_SHA_256: u64 = 2;
+
+    /// Reads the `with` of a step that does `action`.
+    pub(super) fn parse(action: Action, table: &Table<'_, '_>, findings: &Findings) -> Self {
+        let mut order = Self::default();
+        match action {
+            Action::ApplicationPrepare => {
+                set(&mut order.hash, table, findings, "hash", HashForm::ALL);
+                set(
+                    &mut order.mc_nonce,
+                    table,
+                    findings,
+                    "mc_nonce",
+                    NonceForm::ALL,
+                );
+            }
+            Action::ServerIssue => {
+                let forms = CertificateForm::ALL;
+                set(
+                    &mut order.certificate,
+                    table,
+                    findings,
+                    "certificate",
+                    forms,
+                );
+                set(
+                    &mut order.signature,
+                    table,
+                    findings,
+                    "signature",
+                    SignatureForm::ALL,
+                );
+            }
+            Action::ApplicationSetupSigned => {
+                set(&mut order.send, table, findings, "send", SendForm::ALL);
+                order.take_algorithm(table);
+            }
+            Action::ApplicationSetupAdmin | Action::ApplicationUpgrade => {
+                set(&mut order.send, table, findings, "send", SendForm::ALL);
+                set(&mut order.chain, table, findings, "chain", ChainForm::ALL);
+                order.take_algorithm(table);
+            }
+            Action::ApplicationUnprovision => {
+                set(&mut order.over, table, findings, "over", Way::ALL);
+            }
+            Action::RogueSetup => {
+                set(
+                    &mut order.signs_with,
+                    table,
+                    findings,
+                    "signs_with",
+                    RogueSigns::ALL,
+                );
+                set(&mut order.clock, table, findings, "clock", RogueClock::ALL);
+            }
+            Action::RogueSetupUnsigned => {
+                set(&mut order.clock, table, findings, "clock", RogueClock::ALL);
+            }
+            Action::CheckerCheck => set(&mut order.by, table, findings, "by", LooksAt::ALL),
+            Action::AgentDiscover
+            | Action::ConsoleAsk
+            | Action::ApplicationSetup
+            | Action::ApplicationLook => {
+                findings.add(table.span(), format!("`{action}` takes nothing `with` it"));
+                for key in table.keys() {
+                    table.free_string(&key);
+                }
+                return order;
+            }
+        }
+        table.finish();
+        order
+    }
+
+    fn take_algorithm(&mut self, table: &Table<'_, '_>) {
+        if let Some(number) = table.number("algorithm") {
+            self.algorithm = number.value;
+        }
+    }
+}
+
+/// Replaces a word when the table has the key.
+fn set<T: Copy + std::fmt::Display>(
+    slot: &mut T,
+    table: &Table<'_, '_>,
+    findings: &Findings,
+    key: &'static str,
+    all: &[T],
+) {
+    let Some(text) = table.string(key) else {
+        return;
+    };
+    match all.iter().find(|value| value.to_string() == text.value) {
+        Some(value) => *slot = *value,
+        None => {
+            let known: Vec<String> = all.iter().map(ToString::to_string).collect();
+            let known = known.iter().map(String::as_str);
+            let message = format!("`{key}` cannot be `{}`", text.value);
+            let help = match closest(&text.value, known.clone()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known: {}", known.collect::<Vec<_>>().join(", ")),
+            };
+            findings.add_with_help(text.span, message, help);
+        }
+    }
+}

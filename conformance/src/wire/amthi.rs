@@ -1,0 +1,119 @@
+//! AMTHI commands of set-up, and what their answers mean.
+
+use std::time::Duration;
+
+use amt_sim::ClientKind;
+use amt_sim::host::port::{MeiChannel, MeiPort, PortError};
+
+use crate::role::Clock;
+use crate::role::agent::{Answer, WireError, request};
+
+/// A connection to the AMT host interface.
+#[derive(Debug)]
+pub struct Amthi {
+    channel: Box<dyn MeiChannel>,
+}
+
+/// Why a command has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AmthiError {
+    #[error(transparent)]
+    Port(#[from] PortError),
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("{command} was answered with status {status:#x}")]
+    Status { command: &'static str, status: u32 },
+}
+
+/// `$$OsAdmin` and its password: whoever may open the device may have them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalAccount {
+    pub user: String,
+    pub password: String,
+}
+
+impl Amthi {
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    pub fn open(port: &dyn MeiPort, clock: &dyn Clock) -> Result<Self, AmthiError> {
+        let channel = super::connect(port, clock, ClientKind::Amthi)?;
+        Ok(Self { channel })
+    }
+
+    /// GetLocalSystemAccount, 0x67: forty reserved bytes; `char user[33]`, `char password[33]`.
+    pub fn local_account(&mut self) -> Result<LocalAccount, AmthiError> {
+        const FIELD: usize = 33;
+        let data = self.good("GetLocalSystemAccount", 0x67, &[0; 40])?;
+        let Some((user, rest)) = data.split_at_checked(FIELD) else {
+            return Err(WireError::Content(format!("an account of {} bytes", data.len())).into());
+        };
+        let Some(password) = rest.get(..FIELD) else {
+            return Err(WireError::Content(format!("an account of {} bytes", data.len())).into());
+        };
+        Ok(LocalAccount {
+            user: text(user),
+            password: text(password),
+        })
+    }
+
+    /// GetUUID, 0x5C: sixteen bytes.
+    pub fn uuid(&mut self) -> Result<amt_sim::Guid, AmthiError> {
+        let data = self.good("GetUUID", 0x5c, &[])?;
+        match data.as_slice().try_into() {
+            Ok(bytes) => Ok(amt_sim::Guid::from_wire(bytes)),
+            Err(_) => Err(WireError::Content(format!("a UUID of {} bytes", data.len())).into()),
+        }
+    }
+
+    /// GetControlMode, 0x6B: 0 none, 1 client, 2 admin.
+    pub fn control_mode(&mut self) -> Result<u32, AmthiError> {
+        self.number("GetControlMode", 0x6b)
+    }
+
+    /// GetProvisioningState, 0x11: 0 pre, 1 in, 2 post.
+    pub fn provisioning_state(&mut self) -> Result<u32, AmthiError> {
+        self.number("GetProvisioningState", 0x11)
+    }
+
+    /// CFG_Unprovision, 0x10, with a mode that firmware ignores: its status.
+    pub fn unprovision(&mut self) -> Result<u32, AmthiError> {
+        self.ask(0x10, &[0; 4]).map(|(status, _)| status)
+    }
+
+    fn number(&mut self, command: &'static str, operation: u32) -> Result<u32, AmthiError> {
+        let data = self.good(command, operation, &[])?;
+        match data.first_chunk() {
+            Some(bytes) => Ok(u32::from_le_bytes(*bytes)),
+            None => Err(WireError::Content(format!("{command}: no number")).into()),
+        }
+    }
+
+    fn good(
+        &mut self,
+        command: &'static str,
+        operation: u32,
+        payload: &[u8],
+    ) -> Result<Vec<u8>, AmthiError> {
+        match self.ask(operation, payload)? {
+            (0, data) => Ok(data),
+            (status, _) => Err(AmthiError::Status { command, status }),
+        }
+    }
+
+    fn ask(&mut self, operation: u32, payload: &[u8]) -> Result<(u32, Vec<u8>), AmthiError> {
+        self.channel.send(&request(operation, payload))?;
+        let message = self.channel.receive(Self::PATIENCE)?;
+        let answer = Answer::parse(operation, &message)?;
+        Ok((answer.status, answer.data.to_vec()))
+    }
+}
+
+/// Up to the first NUL; AMT's texts are ASCII.
+fn text(field: &[u8]) -> String {
+    field
+        .iter()
+        .take_while(|byte| **byte != 0)
+        .map(|byte| char::from(*byte))
+        .collect()
+}
