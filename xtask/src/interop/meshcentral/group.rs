@@ -76,12 +76,21 @@ pub(super) const AGENTS_OFF: Group = Group {
     members: Members::Agents,
     domain: "",
 };
+pub(super) const AGENTS_TLS: Group = Group {
+    letters: "TLSA",
+    digits: "4CB480",
+    policy: Policy::Admin,
+    members: Members::Agents,
+    domain: TLS_DOMAIN,
+};
+
 pub(super) const GROUPS: &[Group] = &[
     DEVICES_CLIENT,
     DEVICES_ADMIN,
     AGENTS_CLIENT,
     AGENTS_ADMIN,
     AGENTS_OFF,
+    AGENTS_TLS,
 ];
 
 impl Group {

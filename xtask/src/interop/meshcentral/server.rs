@@ -130,6 +130,16 @@ impl Server {
         self.program.prints(mark, texts, seconds, Some(agent))
     }
 
+    /// The line since the mark that holds this text, and where it ends.
+    pub(super) fn whole_line(&self, mark: usize, text: &str) -> Result<(String, usize)> {
+        let printed = self.program.printed();
+        let found = printed.get(mark..).and_then(|new| new.find(text));
+        let start = mark + found.with_context(|| format!("{text:?} is gone from the log"))?;
+        let rest = printed.get(start..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        Ok((line.to_owned(), start + line.len()))
+    }
+
     /// What the server said about AMT since the mark, without the traffic.
     pub(super) fn story(&self, mark: usize) -> String {
         let printed = self.program.printed();
