@@ -230,7 +230,9 @@ impl Device {
 
     /// When the device next does something by itself; call [`Device::advance`] then.
     pub fn next_wake(&self) -> Option<Instant> {
-        self.bus.next_wake(self.firmware.now)
+        let now = self.firmware.now;
+        let wakes = [self.bus.next_wake(now), self.firmware.web.next_wake(now)];
+        wakes.into_iter().flatten().min()
     }
 
     /// `open("/dev/mei0")`.

@@ -102,8 +102,6 @@ assumptions! {
     WSMAN_EVENTING = "device.assumed.wsman-eventing";
     /// GetUnprovisionBlockingComponents names none.
     WSMAN_BLOCKING_COMPONENTS = "device.assumed.wsman-blocking-components";
-    /// ProvisioningMode is 0 before provisioning.
-    WSMAN_PROVISIONING_MODE = "device.assumed.wsman-provisioning-mode";
     /// A certificate of a chain is judged when it arrives; a refusal and a new leaf both drop what came before.
     CHAIN_STAGE = "device.assumed.chain-check-stage";
     /// The longest chain has five certificates.
@@ -146,4 +144,10 @@ assumptions! {
     WIFI_PROFILES = "device.assumed.wifi-profile-limits";
     /// Which policy a Put of AMT_RemoteAccessPolicyAppliesToMPS changes when its selectors name none.
     APPLIES_TO_MPS = "device.assumed.applies-to-mps-selectors";
+    /// The device speaks TLS 1.2 and 1.3, and nothing older.
+    TLS_VERSIONS = "device.assumed.tls-versions";
+    /// What is in the certificate that the device makes for itself.
+    SELF_SIGNED = "device.assumed.self-signed-certificate";
+    /// A TrustedCN with a leading dot stands for every name of that domain.
+    TRUSTED_DOMAIN = "device.assumed.trusted-domain";
 }

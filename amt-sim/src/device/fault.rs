@@ -42,6 +42,9 @@ pub enum FaultPoint {
     Read,
     /// The answer to a message.
     Answer,
+    /// The answer of the device's own web server. `status-N` is answered instead of looking at the request;
+    /// `drop` and `truncate-N` take effect once it is obeyed, and close the connection.
+    Http,
 }
 
 impl From<FaultPoint> for Operation {
@@ -50,7 +53,7 @@ impl From<FaultPoint> for Operation {
             FaultPoint::Open => Self::Open,
             FaultPoint::Connect => Self::Connect,
             FaultPoint::Write => Self::Write,
-            FaultPoint::Read | FaultPoint::Answer => Self::Read,
+            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http => Self::Read,
         }
     }
 }
@@ -66,7 +69,7 @@ pub enum FaultEffect {
     Drop,
     /// The answer is cut to this many bytes.
     Truncate(usize),
-    /// The answer carries this AMTHI status and no data.
+    /// The answer carries this AMTHI status and no data, or is an HTTP error of this number.
     Status(u32),
     /// The answer comes this much later, in milliseconds.
     DelayMs(u64),
@@ -252,6 +255,7 @@ mod tests {
     #[case("write:lme+2=reset*1")]
     #[case("answer=truncate-5")]
     #[case("answer=delay-250")]
+    #[case("http=status-503*2")]
     fn short_forms_are_read(#[case] text: &str) {
         text.parse::<Fault>().unwrap();
     }

@@ -9,6 +9,7 @@ use super::mode::{Mode, Refusal, Trigger};
 use super::setup::{SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
+use crate::tls::{FailureKind as TlsFailureKind, Version as TlsVersion};
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +176,25 @@ pub enum Event {
         /// It was understood and answered all the same.
         tolerated: bool,
     },
+    /// Both sides agreed on TLS.
+    TlsEstablished {
+        stream: u32,
+        version: TlsVersion,
+        /// Registered name of the cipher suite.
+        cipher: String,
+        /// SHA-256 of the certificate that the device showed.
+        certificate: String,
+        /// What the peer showed, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<TlsClient>,
+    },
+    /// TLS did not come about, or broke.
+    TlsFailed {
+        stream: u32,
+        /// Who is to look into it.
+        reason: TlsFailureKind,
+        why: String,
+    },
     /// A login that does not hold. A request without any is not one.
     LoginRefused {
         stream: u32,
@@ -198,8 +218,6 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mc_nonce: Option<String>,
     },
-    /// A request breaks a requirement on whoever sent it, or one that clients often get wrong.
-    Finding { requirement: String, why: String },
     /// The user sees this code on the screen and may tell it to the operator.
     ConsentDisplayed { code: String },
     /// The user's consent ended, was given, or was refused.
@@ -234,6 +252,17 @@ impl Event {
                 | Self::LinkUp
         )
     }
+}
+
+/// A TLS client's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsClient {
+    /// As AMT_PublicKeyCertificate shows it; empty when it cannot be read.
+    pub subject: String,
+    /// SHA-256 of the certificate.
+    pub sha256: String,
+    /// How many certificates came, this one included.
+    pub certificates: usize,
 }
 
 /// Why a login does not hold.

@@ -17,6 +17,7 @@ mod rule;
 mod seed;
 pub(crate) mod setup;
 mod state;
+mod tls_ports;
 
 pub use account::{AccessPermission, Account, Caller, Interface, Principal, Realm};
 pub use consent::{Consent, ConsentStage};
@@ -25,14 +26,15 @@ pub use fault::{Fault, FaultEffect, FaultError, FaultPoint, Faults};
 pub use firmware::Firmware;
 pub use host_power::{HostPower, NextBoot};
 pub use identity::{Identity, LocalAccount};
-pub use journal::{Entry, Event, Journal, LoginRefusal, Operation, Party};
+pub use journal::{Entry, Event, Journal, LoginRefusal, Operation, Party, TlsClient};
 pub use key_store::{StoredKey, TlsPort, TlsSettings};
 pub use mode::{ControlMode, Mode, ProvisioningState, Refusal, Traits, Trigger};
 pub use profile::{
     Assumptions, Capabilities, CertificateHash, Certificates, DynamicDns, Features, FirmwareUpdate,
     FirmwareVersions, HashAlgorithm, HashSet, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State,
     LanInterface, LmeDrop, Mac, MeReset, MeiClient, MeiLink, Network, Platform, Profile,
-    ProfileError, RemoteAccess, SetupServer, Timings, Tunnel, TunnelTrigger, Web, WhileDisabled,
+    ProfileError, RemoteAccess, SetupServer, Timings, Tls, Tunnel, TunnelTrigger, Web,
+    WhileDisabled,
 };
 pub use rule::{Rule, Rules, UnknownRule};
 pub use seed::Seed;
@@ -42,6 +44,7 @@ pub use state::{SetupRecord, State};
 pub(crate) use fault::Occasion;
 pub(crate) use login::credential_of;
 pub(crate) use profile::LONGEST_SUFFIX;
+pub(crate) use tls_ports::{client_certificates, listening};
 
 #[cfg(test)]
 mod ledger_tests;

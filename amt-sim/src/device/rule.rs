@@ -219,6 +219,16 @@ rules! {
     REMOTE_ACCESS_LIMITS = "device.wsman.remote-access-limits";
     /// A policy refers to servers that are there.
     REMOTE_ACCESS_REFERENCE = "device.wsman.remote-access-reference";
+    /// Where the generation enforces TLS, no plain port is open.
+    TLS_LOCAL_ENFORCED = "device.tls.local-enforced";
+    /// With TLS on and AcceptNonSecureConnections off, the plain ports of that side are closed.
+    TLS_PLAIN_CLOSED = "device.tls.plain-closed";
+    /// Where TLS is mutual, a client without a certificate is refused.
+    TLS_CLIENT_CERTIFICATE = "device.tls.client-certificate";
+    /// Where TLS is mutual, a client's certificate ends at a trusted root of the store.
+    TLS_TRUSTED_ROOT = "device.tls.trusted-root";
+    /// Where TLS is mutual, a client's common name is one of TrustedCN, if there are any.
+    TLS_TRUSTED_NAME = "device.tls.trusted-name";
 }
 
 /// Which rules this device enforces: all but those knocked out.

@@ -4,6 +4,8 @@
 //!   bytes ──▶ parser ──▶ server ──▶ digest: who is it? ──▶ wsman::respond ──▶ response ──▶ bytes
 //!                          └──▶ pages
 //! ```
+//! On a TLS port `secure` stands between the bytes and the parser, and between the response and the bytes.
+//!
 //! LME channels, the host's local ports and the LAN side all speak to it through the functions here.
 
 mod authorization;
@@ -15,9 +17,11 @@ mod pages;
 mod parser;
 mod response;
 mod runtime;
+mod secure;
 mod server;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trusted;
 
 use crate::device::{Firmware, Interface};
 
@@ -56,9 +60,9 @@ pub(crate) fn take(fw: &mut Firmware, stream: StreamId, most: usize) -> Vec<u8> 
     runtime::take(fw, stream, most)
 }
 
-/// How many bytes [`take`] could give now.
+/// How many bytes [`take`] could give now. A fault may hold an answer back until [`Runtime::next_wake`].
 pub(crate) fn pending(fw: &Firmware, stream: StreamId) -> usize {
-    fw.web.pending(stream)
+    fw.web.pending(stream, fw.now)
 }
 
 /// Whether the device closes the connection once everything is taken. An unknown stream is finished.

@@ -5,8 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use super::lock::Locks;
 use super::nonce::Nonces;
 use super::parser::{LONGEST_BODY, LONGEST_HEAD, Parser, Step};
+use super::response::Response;
+use super::secure::{self, Credentials, Secure};
 use super::{NotListening, StreamId, server};
-use crate::device::{Event, Firmware, Interface};
+use crate::device::{
+    Event, Fault, FaultEffect, FaultPoint, Firmware, Interface, Occasion, listening,
+};
+use crate::time::Instant;
 use crate::wsman::After;
 
 /// More connections than that are refused.
@@ -27,14 +32,20 @@ pub(crate) struct Runtime {
     disturbances: u64,
     pub(super) nonces: Nonces,
     pub(super) locks: Locks,
+    pub(super) credentials: Credentials,
 }
 
 #[derive(Debug)]
 struct Stream {
     side: Interface,
     port: u16,
+    /// Between the wire and HTTP, on a port that speaks TLS.
+    secure: Option<Secure>,
     parser: Parser,
+    /// Answers that nobody has taken, or that are not sealed yet.
     output: VecDeque<u8>,
+    /// Nothing leaves before that: a delay that was asked for.
+    not_before: Instant,
     /// The peer sends no more.
     ended: bool,
     /// The device takes no more, and closes when everything is taken.
@@ -45,22 +56,22 @@ struct Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Speech {
     Http,
+    /// HTTP in TLS.
+    Https,
 }
 
 /// WS-Management and pages, without TLS.
 const HTTP_PORT: u16 = 16992;
 
-/// What listens on this port for this side now. Before set-up only the host is listened to; a generation that
-/// enforces TLS on the local side listens to nobody without.
+/// The same with TLS.
+const HTTPS_PORT: u16 = 16993;
+
+/// What listens on this port for this side now.
 fn speech(fw: &Firmware, side: Interface, port: u16) -> Option<Speech> {
-    let mode = fw.mode();
-    let open = mode.enabled()
-        && match side {
-            Interface::Local => !fw.profile.capabilities.local_tls_enforced,
-            Interface::Network => mode.control_mode() != crate::device::ControlMode::None,
-        };
+    let listening = listening(fw, side);
     match port {
-        HTTP_PORT if open => Some(Speech::Http),
+        HTTP_PORT if listening.plain => Some(Speech::Http),
+        HTTPS_PORT if listening.tls => Some(Speech::Https),
         _ => None,
     }
 }
@@ -70,16 +81,28 @@ impl Runtime {
         self.disturbances
     }
 
-    pub(super) fn pending(&self, stream: StreamId) -> usize {
-        self.streams
-            .get(&stream)
-            .map_or(0, |stream| stream.output.len())
+    /// When the next answer that is held back may leave.
+    pub(crate) fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let streams = self.streams.values().filter(|stream| stream.waiting() > 0);
+        streams
+            .map(|stream| stream.not_before)
+            .filter(|moment| *moment > now)
+            .min()
     }
 
-    /// Every connection ends once its answers are taken: the ports come up anew.
-    fn restart(&mut self) {
-        for stream in self.streams.values_mut() {
+    pub(super) fn pending(&self, stream: StreamId, now: Instant) -> usize {
+        self.streams
+            .get(&stream)
+            .map_or(0, |stream| stream.available(now))
+    }
+
+    /// Every connection ends once its answers are taken: the ports come up anew. `asker` is still to be answered.
+    fn restart(&mut self, asker: StreamId) {
+        for (id, stream) in &mut self.streams {
             stream.finished = true;
+            if *id != asker {
+                stream.seal();
+            }
         }
         self.disturbances += 1;
     }
@@ -95,6 +118,57 @@ impl Runtime {
     }
 }
 
+impl Stream {
+    /// What came from the wire, handed to the parser.
+    fn hear(&mut self, bytes: &[u8]) {
+        match &mut self.secure {
+            None => self.parser.push(bytes),
+            Some(Secure { tls, .. }) => {
+                tls.receive(bytes);
+                self.parser.push(&tls.plaintext());
+                self.ended |= tls.peer_closed();
+                self.finished |= tls.finished();
+            }
+        }
+    }
+
+    /// On a TLS port: seals what is to leave, and says goodbye when nothing follows.
+    fn seal(&mut self) {
+        if let Some(Secure { tls, .. }) = &mut self.secure {
+            tls.send(self.output.make_contiguous());
+            self.output.clear();
+            if self.finished {
+                tls.close_notify();
+            }
+        }
+    }
+
+    /// Bytes for the wire that nobody has taken.
+    fn waiting(&self) -> usize {
+        let sealed = self.secure.as_ref().map(|secure| secure.tls.pending());
+        sealed.unwrap_or(self.output.len())
+    }
+
+    /// Bytes that may leave now.
+    fn available(&self, now: Instant) -> usize {
+        if now < self.not_before {
+            0
+        } else {
+            self.waiting()
+        }
+    }
+
+    fn take(&mut self, most: usize) -> Vec<u8> {
+        match &mut self.secure {
+            Some(secure) => secure.tls.take(most),
+            None => {
+                let count = most.min(self.output.len());
+                self.output.drain(..count).collect()
+            }
+        }
+    }
+}
+
 pub(super) fn listens(fw: &Firmware, side: Interface, port: u16) -> bool {
     speech(fw, side, port).is_some()
 }
@@ -104,37 +178,42 @@ pub(super) fn open(
     side: Interface,
     port: u16,
 ) -> Result<StreamId, NotListening> {
-    let Some(Speech::Http) = speech(fw, side, port) else {
-        return Err(NotListening(port));
-    };
+    let speech = speech(fw, side, port).ok_or(NotListening(port))?;
     if fw.web.streams.len() >= MOST_STREAMS {
         return Err(NotListening(port));
     }
     let id = fw.web.free_id();
-    let stream = Stream {
-        side,
-        port,
-        parser: Parser::default(),
-        output: VecDeque::new(),
-        ended: false,
-        finished: false,
-    };
-    fw.web.streams.insert(id, stream);
     fw.record(Event::StreamOpened {
         stream: id.0,
         side,
         port,
     });
+    let secure = match speech {
+        Speech::Http => None,
+        Speech::Https => Some(secure::accept(fw, id, side)),
+    };
+    let stream = Stream {
+        side,
+        port,
+        secure,
+        parser: Parser::default(),
+        output: VecDeque::new(),
+        not_before: fw.now,
+        ended: false,
+        finished: false,
+    };
+    fw.web.streams.insert(id, stream);
     Ok(id)
 }
 
 pub(super) fn receive(fw: &mut Firmware, id: StreamId, bytes: &[u8]) {
-    if finished(fw, id) {
+    if is_deaf(fw, id) {
         return;
     }
     if let Some(stream) = fw.web.streams.get_mut(&id) {
-        stream.parser.push(bytes);
+        stream.hear(bytes);
     }
+    report(fw, id);
     serve(fw, id);
 }
 
@@ -142,14 +221,24 @@ pub(super) fn take(fw: &mut Firmware, id: StreamId, most: usize) -> Vec<u8> {
     let Some(stream) = fw.web.streams.get_mut(&id) else {
         return Vec::new();
     };
-    let count = most.min(stream.output.len());
-    let bytes = stream.output.drain(..count).collect();
+    let bytes = stream.take(most.min(stream.available(fw.now)));
     // Requests may have waited for this.
     serve(fw, id);
     bytes
 }
 
+/// Nothing is held back any more, and the device takes no more.
 pub(super) fn finished(fw: &Firmware, id: StreamId) -> bool {
+    is_deaf(fw, id)
+        && fw
+            .web
+            .streams
+            .get(&id)
+            .is_none_or(|stream| stream.waiting() == 0 || stream.not_before <= fw.now)
+}
+
+/// Whether the device takes no more on this connection.
+fn is_deaf(fw: &Firmware, id: StreamId) -> bool {
     fw.web
         .streams
         .get(&id)
@@ -159,6 +248,11 @@ pub(super) fn finished(fw: &Firmware, id: StreamId) -> bool {
 pub(super) fn end(fw: &mut Firmware, id: StreamId) {
     if let Some(stream) = fw.web.streams.get_mut(&id) {
         stream.ended = true;
+        if let Some(Secure { tls, .. }) = &mut stream.secure {
+            tls.end();
+            stream.finished |= tls.finished();
+        }
+        report(fw, id);
         serve(fw, id);
     }
 }
@@ -169,15 +263,33 @@ pub(super) fn close(fw: &mut Firmware, id: StreamId) {
     }
 }
 
+/// Journals what became of the stream's TLS.
+fn report(fw: &mut Firmware, id: StreamId) {
+    let stream = fw.web.streams.get_mut(&id);
+    if let Some(mut secure) = stream.and_then(|stream| stream.secure.take()) {
+        secure::report(fw, id, &mut secure);
+        if let Some(stream) = fw.web.streams.get_mut(&id) {
+            stream.secure = Some(secure);
+        }
+    }
+}
+
 /// Answers every request that is here, as far as the peer takes the answers.
 fn serve(fw: &mut Firmware, id: StreamId) {
+    answer_all(fw, id);
+    if let Some(stream) = fw.web.streams.get_mut(&id) {
+        stream.seal();
+    }
+}
+
+fn answer_all(fw: &mut Firmware, id: StreamId) {
     let strict = fw.profile.web.strict_requests;
-    while !finished(fw, id) {
+    while !is_deaf(fw, id) {
         let Some(stream) = fw.web.streams.get_mut(&id) else {
             return;
         };
         let side = stream.side;
-        if stream.output.len() >= HIGH_WATER {
+        if stream.output.len().max(stream.waiting()) >= HIGH_WATER {
             if stream.parser.held() > MOST_AHEAD {
                 stream.finished = true;
                 malformed(fw, id, "the peer sends requests and takes no answers");
@@ -195,11 +307,16 @@ fn serve(fw: &mut Firmware, id: StreamId) {
                 return;
             }
             Step::Request(request) => {
-                let outcome = server::answer(fw, id, side, &request);
-                if outcome.after == After::PortsRestart {
-                    fw.web.restart();
+                let fault = fw.strike(OCCASION);
+                if let Some(FaultEffect::Status(status)) = effect(&fault) {
+                    server::fail(fw, id, &request, *status)
+                } else {
+                    let outcome = server::answer(fw, id, side, &request);
+                    if outcome.after == After::PortsRestart {
+                        fw.web.restart(id);
+                    }
+                    spoil(fw, id, outcome.response, effect(&fault))
                 }
-                outcome.response
             }
             Step::Broken(broken) => server::refuse(fw, id, broken.to_string()),
         };
@@ -208,6 +325,41 @@ fn serve(fw: &mut Firmware, id: StreamId) {
             stream.finished |= response.closes;
         }
     }
+}
+
+const OCCASION: Occasion = Occasion {
+    at: FaultPoint::Http,
+    client: None,
+    command: None,
+};
+
+fn effect(fault: &Option<Fault>) -> Option<&FaultEffect> {
+    fault.as_ref().map(|fault| &fault.effect)
+}
+
+/// What a fault leaves of a response.
+fn spoil(
+    fw: &mut Firmware,
+    id: StreamId,
+    mut response: Response,
+    effect: Option<&FaultEffect>,
+) -> Response {
+    let left = match effect {
+        None | Some(FaultEffect::Status(_)) => return response,
+        Some(FaultEffect::DelayMs(_)) => {
+            let delay = effect.and_then(FaultEffect::delay).unwrap_or_default();
+            let until = fw.now + delay;
+            if let Some(stream) = fw.web.streams.get_mut(&id) {
+                stream.not_before = stream.not_before.max(until);
+            }
+            return response;
+        }
+        Some(FaultEffect::Truncate(length)) => *length,
+        Some(FaultEffect::Drop | FaultEffect::Reset | FaultEffect::Errno(_)) => 0,
+    };
+    response.bytes.truncate(left);
+    response.closes = true;
+    response
 }
 
 fn malformed(fw: &mut Firmware, id: StreamId, why: &str) {
@@ -221,3 +373,11 @@ fn malformed(fw: &mut Firmware, id: StreamId, why: &str) {
 #[cfg(test)]
 #[path = "runtime_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "secure_tests.rs"]
+mod secure_tests;
+
+#[cfg(test)]
+#[path = "secure_flow_tests.rs"]
+mod secure_flow_tests;

@@ -196,7 +196,7 @@ fn a_restart_ends_all_connections_and_lets_their_answers_out() {
         receive(&mut fw, stream, GET.as_bytes());
     }
     let before = fw.web.disturbances();
-    fw.web.restart();
+    fw.web.restart(streams[0]);
     assert_ne!(fw.web.disturbances(), before);
     for stream in streams {
         assert!(finished(&fw, stream));
@@ -220,6 +220,41 @@ fn connections_are_limited() {
     close(&mut fw, streams[0]);
     assert!(finished(&fw, streams[0]));
     assert!(open(&mut fw, Interface::Network, 16992).is_ok());
+}
+
+#[rstest]
+#[case("http=status-503", "503", true, true)]
+#[case("http=drop", "", true, true)]
+#[case("http=truncate-12", "200", true, true)]
+#[case("http+1=drop", "200", false, false)]
+fn faults(
+    #[case] fault: &str,
+    #[case] expected: &str,
+    #[case] closes: bool,
+    #[case] injected: bool,
+) {
+    let mut fw = firmware(Mode::Admin);
+    fw.faults.arm(fault.parse().unwrap());
+    let (answer, closed) = converse(&mut fw, Interface::Network, GET.as_bytes());
+    assert_eq!((status(&answer), closed), (expected, closes), "{answer}");
+    let events = events(&mut fw);
+    let is_fault = |event: &Event| matches!(event, Event::FaultInjected { .. });
+    assert_eq!(events.iter().any(is_fault), injected);
+}
+
+#[test]
+fn a_delayed_answer_leaves_when_it_is_due() {
+    let mut fw = firmware(Mode::Admin);
+    fw.faults.arm("http=delay-250*1".parse().unwrap());
+    let stream = open(&mut fw, Interface::Network, 16992).unwrap();
+    let close = GET.replace("Host: amt", "Connection: close");
+    receive(&mut fw, stream, close.as_bytes());
+    assert_eq!((pending(&fw, stream), finished(&fw, stream)), (0, false));
+    assert_eq!(answered(&mut fw, stream), "");
+    fw.now = fw.web.next_wake(fw.now).unwrap();
+    assert!(pending(&fw, stream) > 0 && finished(&fw, stream));
+    assert_eq!(fw.web.next_wake(fw.now), None);
+    assert!(answered(&mut fw, stream).starts_with("HTTP/1.1 200"));
 }
 
 proptest! {

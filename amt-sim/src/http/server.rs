@@ -66,6 +66,24 @@ pub(super) fn answer(
     outcome
 }
 
+/// Answers with an error that was asked for, whatever the request is.
+pub(super) fn fail(
+    fw: &mut Firmware,
+    StreamId(stream): StreamId,
+    request: &Request,
+    status: u32,
+) -> Response {
+    let status = u16::try_from(status).unwrap_or(500);
+    fw.record(Event::HttpRequest {
+        stream,
+        method: request.head.method.clone(),
+        target: request.head.target.clone(),
+        user: None,
+        status,
+    });
+    response::error(fw, status)
+}
+
 /// A stream that no request can come out of any more.
 pub(super) fn refuse(fw: &mut Firmware, StreamId(stream): StreamId, why: String) -> Response {
     fw.record(Event::HttpMalformed {

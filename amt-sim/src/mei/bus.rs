@@ -321,6 +321,11 @@ impl Bus {
         first.taken = end;
         if end == first.bytes.len() {
             handle.rx.pop_front();
+            // The driver lets the firmware send the next message once somebody asks for one: none is ever there at
+            // once, and MeshAgent counts on that.
+            if let Some(next) = handle.rx.front_mut() {
+                next.ready_at = next.ready_at.max(fw.now + fw.profile.timings.mei_reply_ms);
+            }
             self.pump(fw, id);
         }
         Ok(part)

@@ -151,7 +151,7 @@ impl Party {
         }
     }
 
-    fn authority(&self, common_name: &str, below: u8) -> CertificateParams {
+    pub(super) fn authority(&self, common_name: &str, below: u8) -> CertificateParams {
         let mut params = self.params(common_name, None);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

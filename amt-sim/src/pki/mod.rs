@@ -9,6 +9,8 @@ mod signature;
 mod suffix;
 #[cfg(test)]
 pub(crate) mod test_chain;
+#[cfg(test)]
+pub(crate) mod test_client;
 
 pub use authority::{AuthorityError, PROVISIONING_EKU, PROVISIONING_OU, ProvisioningIdentity, pem};
 pub use chain::ChainRefusal;

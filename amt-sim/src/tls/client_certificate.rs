@@ -1,22 +1,42 @@
-//! Client certificates are taken as they come: TLS proves that the peer has the key, the device judges the rest.
+//! Client certificates are taken as they come: TLS proves that the peer has the key, the device judges the rest,
+//! afterwards or through a [`Judge`].
 //!
 //! A standard verifier would refuse what AMT accepts. A provisioning certificate need not be valid for client
 //! authentication, may have expired, and ends at a root of which the device knows only the hash.
+
+use std::fmt;
+use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
+};
 
 use super::credential::provider;
+use super::trust::Judge;
 
-/// Asks for a certificate and accepts any.
+/// Asks for a certificate and accepts any that the judge accepts.
 #[derive(Debug)]
 pub(super) struct AnyCertificate {
     /// A peer without one is refused.
     pub(super) mandatory: bool,
+    pub(super) judge: Option<Arc<dyn Judge>>,
 }
+
+/// Why the judge does not accept it.
+#[derive(Debug)]
+pub(super) struct Refused(String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 impl ClientCertVerifier for AnyCertificate {
     fn client_auth_mandatory(&self) -> bool {
@@ -30,10 +50,18 @@ impl ClientCertVerifier for AnyCertificate {
 
     fn verify_client_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        if let Some(judge) = &self.judge {
+            let all = std::iter::once(end_entity).chain(intermediates);
+            let chain: Vec<&[u8]> = all.map(|der| der.as_ref()).collect();
+            judge.judge(&chain).map_err(|why| {
+                let refused = OtherError(Arc::new(Refused(why)));
+                Error::InvalidCertificate(CertificateError::Other(refused))
+            })?;
+        }
         Ok(ClientCertVerified::assertion())
     }
 

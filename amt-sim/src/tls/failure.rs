@@ -1,6 +1,6 @@
 //! Why a TLS connection failed, and whose fault it was.
 
-use rustls::{ContentType, Error};
+use rustls::{CertificateError, ContentType, Error};
 use serde::{Deserialize, Serialize};
 
 /// A TLS connection that came to nothing, or broke.
@@ -26,6 +26,8 @@ pub enum FailureKind {
     NoClientCertificate,
     /// The peer's certificate cannot be read, or it does not have the key to it.
     ClientCertificate,
+    /// The device does not accept the peer's certificate.
+    UntrustedClient,
     /// The peer sent an alert: it does not like what the device showed.
     RefusedByPeer,
     /// The peer went away in the middle of the handshake.
@@ -47,13 +49,25 @@ impl Failure {
         if speaks_tls {
             Self {
                 kind: FailureKind::of(error),
-                why: error.to_string(),
+                why: match error {
+                    Error::InvalidCertificate(CertificateError::Other(refused)) => {
+                        refused.0.to_string()
+                    }
+                    error => error.to_string(),
+                },
             }
         } else {
             Self {
                 kind: FailureKind::NotTls,
                 why: format!("the peer does not speak TLS ({error})"),
             }
+        }
+    }
+
+    pub(super) fn device(why: String) -> Self {
+        Self {
+            kind: FailureKind::Device,
+            why,
         }
     }
 
@@ -76,6 +90,7 @@ impl FailureKind {
             | Error::DecryptError => Self::PeerMisbehaved,
             Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Self::Incompatible,
             Error::NoCertificatesPresented => Self::NoClientCertificate,
+            Error::InvalidCertificate(CertificateError::Other(_)) => Self::UntrustedClient,
             Error::InvalidCertificate(_) => Self::ClientCertificate,
             Error::AlertReceived(_) => Self::RefusedByPeer,
             _ => Self::Device,

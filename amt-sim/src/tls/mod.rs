@@ -16,14 +16,16 @@ mod client_certificate;
 mod credential;
 mod failure;
 mod stream;
+mod trust;
 
 pub use credential::{Credential, CredentialError};
 pub use failure::{Failure, FailureKind};
 pub use stream::{ClientCertificates, Established, Settings, TlsStream, Version};
+pub use trust::{Judge, ends_at_root};
 
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

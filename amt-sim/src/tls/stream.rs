@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
@@ -14,14 +13,17 @@ use serde::{Deserialize, Serialize};
 use super::client_certificate::AnyCertificate;
 use super::credential::{Credential, provider};
 use super::failure::Failure;
+use super::trust::{Judge, to_rustls};
 use crate::time::UnixTime;
 
 /// How the device speaks TLS on one connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings<'a> {
     /// Versions that the device speaks; it takes the highest that the peer speaks too.
     pub versions: &'a [Version],
     pub client_certificates: ClientCertificates,
+    /// Judges a certificate that is shown; without one any will do.
+    pub judge: Option<Arc<dyn Judge>>,
     /// What the device's clock shows.
     pub at: UnixTime,
 }
@@ -87,10 +89,18 @@ pub struct TlsStream {
 impl TlsStream {
     /// A connection that the peer has just opened.
     pub fn new(credential: &Credential, settings: Settings<'_>) -> Self {
-        let (connection, failure) = match connect(credential, settings) {
-            Ok(connection) => (Some(connection), None),
-            Err(error) => (None, Some(Failure::of(&error, None))),
-        };
+        match connect(credential, settings) {
+            Ok(connection) => Self::with(Some(connection), None),
+            Err(error) => Self::with(None, Some(Failure::of(&error, None))),
+        }
+    }
+
+    /// A connection that fails at once, by the device's own fault.
+    pub fn unavailable(why: String) -> Self {
+        Self::with(None, Some(Failure::device(why)))
+    }
+
+    fn with(connection: Option<ServerConnection>, failure: Option<Failure>) -> Self {
         Self {
             closed: failure.is_some(),
             connection,
@@ -254,8 +264,7 @@ fn connect(
     credential: &Credential,
     settings: Settings<'_>,
 ) -> Result<ServerConnection, rustls::Error> {
-    let seconds = u64::try_from(settings.at.0).unwrap_or(0);
-    let time = rustls::pki_types::UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let time = to_rustls(settings.at);
     let versions: Vec<&'static SupportedProtocolVersion> = settings
         .versions
         .iter()
@@ -271,6 +280,7 @@ fn connect(
         ClientCertificates::NotAsked => builder.with_no_client_auth(),
         asked => builder.with_client_cert_verifier(Arc::new(AnyCertificate {
             mandatory: asked == ClientCertificates::Required,
+            judge: settings.judge,
         })),
     };
     let shown = SingleCertAndKey::from(credential.certified_key());

@@ -13,23 +13,24 @@ use super::credential::provider;
 use super::{ClientCertificates, Credential, Settings, TlsStream, Version};
 use crate::pki::{ProvisioningIdentity, SelfSigned};
 
-pub(super) static CREDENTIAL: LazyLock<Credential> = LazyLock::new(|| {
+pub(crate) static CREDENTIAL: LazyLock<Credential> = LazyLock::new(|| {
     let own = SelfSigned::for_device("vpro.corp.example", "1").unwrap();
     Credential::new(&[own.certificate], &own.key).unwrap()
 });
 
 /// A client certificate that no standard verifier would take.
-pub(super) static CLIENT: LazyLock<ProvisioningIdentity> =
+pub(crate) static CLIENT: LazyLock<ProvisioningIdentity> =
     LazyLock::new(|| ProvisioningIdentity::for_name("sca.corp.example").unwrap());
 
-pub(super) const BOTH: &[Version] = &[Version::Tls12, Version::Tls13];
+pub(crate) const BOTH: &[Version] = &[Version::Tls12, Version::Tls13];
 
-pub(super) fn stream(versions: &[Version], asked: ClientCertificates) -> TlsStream {
+pub(crate) fn stream(versions: &[Version], asked: ClientCertificates) -> TlsStream {
     TlsStream::new(
         &CREDENTIAL,
         Settings {
             versions,
             client_certificates: asked,
+            judge: None,
             at: crate::time::UnixTime(1_767_225_600),
         },
     )
@@ -78,8 +79,17 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-/// A client that speaks one version.
-pub(super) fn client(version: Version, with_certificate: bool) -> ClientConnection {
+/// A client that speaks one version, with [`CLIENT`] or without a certificate.
+pub(crate) fn client(version: Version, with_certificate: bool) -> ClientConnection {
+    let shown = (CLIENT.chain.as_slice(), CLIENT.key.as_slice());
+    client_with(version, with_certificate.then_some(shown))
+}
+
+/// A client that speaks one version and has this chain and key, if any.
+pub(crate) fn client_with(
+    version: Version,
+    shown: Option<(&[Vec<u8>], &[u8])>,
+) -> ClientConnection {
     let version: &'static SupportedProtocolVersion = match version {
         Version::Tls12 => &rustls::version::TLS12,
         Version::Tls13 => &rustls::version::TLS13,
@@ -89,19 +99,20 @@ pub(super) fn client(version: Version, with_certificate: bool) -> ClientConnecti
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone));
-    let config = if with_certificate {
-        let chain = CLIENT.chain.iter().cloned().map(CertificateDer::from);
-        let key = PrivateKeyDer::try_from(CLIENT.key.clone()).unwrap();
-        builder.with_client_auth_cert(chain.collect(), key).unwrap()
-    } else {
-        builder.with_no_client_auth()
+    let config = match shown {
+        Some((chain, key)) => {
+            let chain = chain.iter().cloned().map(CertificateDer::from);
+            let key = PrivateKeyDer::try_from(key.to_vec()).unwrap();
+            builder.with_client_auth_cert(chain.collect(), key).unwrap()
+        }
+        None => builder.with_no_client_auth(),
     };
     let name = ServerName::try_from("vpro.corp.example").unwrap();
     ClientConnection::new(Arc::new(config), name).unwrap()
 }
 
 /// Everything the client wants to send now.
-pub(super) fn spoken(client: &mut ClientConnection) -> Vec<u8> {
+pub(crate) fn spoken(client: &mut ClientConnection) -> Vec<u8> {
     let mut out = Vec::new();
     while client.wants_write() {
         client.write_tls(&mut out).unwrap();
@@ -110,7 +121,7 @@ pub(super) fn spoken(client: &mut ClientConnection) -> Vec<u8> {
 }
 
 /// Hands bytes to the client; what went wrong with them, if anything.
-pub(super) fn heard(client: &mut ClientConnection, mut bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn heard(client: &mut ClientConnection, mut bytes: &[u8]) -> Result<(), Error> {
     while !bytes.is_empty() {
         if client.read_tls(&mut bytes).unwrap() == 0 {
             break;
@@ -121,18 +132,18 @@ pub(super) fn heard(client: &mut ClientConnection, mut bytes: &[u8]) -> Result<(
 }
 
 /// The text that the client received.
-pub(super) fn text(client: &mut ClientConnection) -> Vec<u8> {
+pub(crate) fn text(client: &mut ClientConnection) -> Vec<u8> {
     let mut out = Vec::new();
     let _ = client.reader().read_to_end(&mut out); // ends with "would block" while the connection is up
     out
 }
 
-pub(super) fn say(client: &mut ClientConnection, text: &[u8]) {
+pub(crate) fn say(client: &mut ClientConnection, text: &[u8]) {
     client.writer().write_all(text).unwrap();
 }
 
 /// Carries bytes to and fro in pieces of `piece` until both are silent.
-pub(super) fn exchange(
+pub(crate) fn exchange(
     client: &mut ClientConnection,
     device: &mut TlsStream,
     piece: usize,

@@ -20,6 +20,11 @@ pub(crate) mod store;
 pub(crate) mod value;
 mod xml;
 
+#[cfg(test)]
+pub(crate) use classes::shown::testing;
+pub(crate) use classes::shown::{
+    Shown, certificate as shown_certificate, subject_of, trusted_roots,
+};
 pub use store::Overlay;
 
 use crate::device::{Caller, Event, Firmware, Rule, assumed};

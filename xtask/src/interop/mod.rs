@@ -6,7 +6,9 @@
 mod contract_go;
 mod expected;
 mod harness;
+mod meshcentral;
 mod meshcmd;
+mod napalm;
 mod rpc;
 mod rpc_setup;
 mod run;
@@ -67,6 +69,8 @@ pub(crate) fn interop(arguments: &InteropArguments) -> Result<ExitCode> {
     );
     contract_go::checks(&bench, &mut table);
     meshcmd::checks(&bench, arguments.meshcmd.as_deref(), &mut table);
+    meshcentral::checks(&bench, &mut table);
+    napalm::checks(&bench, &mut table);
     rpc::checks(&bench, &arguments.rpc, &mut table);
     table.finish(&workspace::target().join("interop.json"))
 }

@@ -14,6 +14,14 @@ use crate::workspace;
 /// The npm package that MeshCmd, MeshAgent and MeshCentral come in.
 pub(crate) const MESHCENTRAL: &str = "1.1.55";
 
+/// napalm-amt, and the packages that its answers depend on.
+pub(crate) const NAPALM: &str = "0.2.0";
+const NAPALM_PACKAGES: [&str; 3] = [
+    "napalm-amt==0.2.0",
+    "napalm==5.2.0",
+    "napalm-device-types==4.22.0",
+];
+
 /// In CI a program from a registry must be there; elsewhere its absence is only said.
 pub(crate) fn missing(table: &mut Table, program: &str, version: &str, error: &anyhow::Error) {
     let why = format!("{error:#}");
@@ -78,6 +86,27 @@ pub(crate) fn meshcmd() -> Result<PathBuf> {
         limited(120, "node".as_ref(), &arguments, &workspace::root())?.succeeded()?;
     }
     Ok(program)
+}
+
+/// napalm-amt, installed once into an environment of its own: its Python.
+pub(crate) fn napalm() -> Result<PathBuf> {
+    let folder = folder(&format!("napalm-amt-{NAPALM}"))?;
+    let environment = folder.join("venv");
+    let python = environment.join("bin/python");
+    let mark = folder.join("installed");
+    if mark.is_file() {
+        return Ok(python);
+    }
+    on_path("python3").context("python3 is not on PATH; install Python with its venv module")?;
+    println!("installing napalm-amt {NAPALM} from the Python package registry ...");
+    let words = ["-m", "venv", "--clear", "venv"];
+    limited(120, "python3".as_ref(), &words.map(AsRef::as_ref), &folder)?.succeeded()?;
+    let mut words = vec!["-m", "pip", "install", "--quiet"];
+    words.extend(NAPALM_PACKAGES);
+    let words: Vec<_> = words.into_iter().map(AsRef::as_ref).collect();
+    limited(600, python.as_os_str(), &words, &folder)?.succeeded()?;
+    fs::write(&mark, "")?;
+    Ok(python)
 }
 
 /// Our own Go program, built static as rpc-go is.

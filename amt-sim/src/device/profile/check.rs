@@ -38,6 +38,9 @@ impl Profile {
                 "mei.tx_queue and assumptions.unread_answers must be at least 1".to_owned(),
             );
         }
+        if self.tls.versions.is_empty() {
+            return Err("tls.versions is empty: name \"1.2\", \"1.3\" or both".to_owned());
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod check;
 mod hash;
 mod mac;
 mod sections;
+mod tls;
 mod web;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub use sections::{
     Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State, LanInterface, LmeDrop, MeReset, MeiClient, MeiLink,
     Network, Platform, RemoteAccess, SetupServer, Timings, Tunnel, TunnelTrigger, WhileDisabled,
 };
+pub use tls::Tls;
 pub use web::Web;
 
 /// One firmware generation, or one particular machine of it.
@@ -48,6 +50,8 @@ pub struct Profile {
     pub assumptions: Assumptions,
     #[serde(default)]
     pub web: Web,
+    #[serde(default)]
+    pub tls: Tls,
 }
 
 impl Profile {

@@ -75,6 +75,8 @@ fn hash_sets_are_of_the_size_that_firmware_announces() {
 #[case("certificates.builtin", "builtin-2020", "did you mean")]
 #[case("network.pki_dns_suffix", "\"a\\tb\"", "printable")]
 #[case("assumptions.while_disabled", "silent", "unknown variant")]
+#[case("tls.versions", "[]", "is empty")]
+#[case("tls.versions", "[\"1.1\"]", "unknown variant")]
 #[case("capabilties.ehbc", "true", "did you mean \"capabilities\"")]
 fn what_cannot_be_is_refused(#[case] key: &str, #[case] value: &str, #[case] why: &str) {
     let profile = Profile::builtin("tiger-lake-15").unwrap();

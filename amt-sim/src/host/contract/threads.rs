@@ -23,6 +23,11 @@ pub(super) const CHECKS: &[Check] = &[
         write_during_read,
     ),
     Check::new(
+        "contract.threads.two-readers",
+        "of two threads that block in read on one descriptor, one gets the message and the other nothing",
+        two_readers,
+    ),
+    Check::new(
         "contract.threads.poll-during-read",
         "poll and ioctl return while another thread blocks in read on the same descriptor",
         poll_during_read,
@@ -129,6 +134,20 @@ fn write_during_read(node: &Node) -> CheckResult {
     result("the write", writing)??;
     let answer = result("the read", reading)?;
     equal("the read", Ok(uuid), answer)
+}
+
+fn two_readers(node: &Node) -> CheckResult {
+    let fd = Arc::new(node.amthi()?);
+    let uuid = exchange(&fd, GET_UUID)?;
+    let readers = [reader(&fd), reader(&fd)];
+    send(&fd, GET_UUID)?;
+    let mut sizes = Vec::new();
+    for reader in readers {
+        let data = succeeds("a read", result("a read", reader)?)?;
+        sizes.push(data.len());
+    }
+    sizes.sort_unstable();
+    equal("sizes of both reads", vec![0, uuid.len()], sizes)
 }
 
 fn poll_during_read(node: &Node) -> CheckResult {

@@ -256,8 +256,9 @@ impl Node {
                 self.answer_read(unique, file, &data, out);
             }
             Err(Errno::Eagain) if self.waits(file) => {
+                // As in the kernel, a message goes to the reader that came last; writers keep their order.
                 let call = Call::Read { size };
-                self.parked.push(Parked { unique, file, call });
+                self.parked.insert(0, Parked { unique, file, call });
             }
             Err(errno) => out.send(Message::error(unique, errno.raw()), &[]),
         }
@@ -368,7 +369,13 @@ impl Node {
                     index += 1;
                     continue;
                 }
-                Ok(Outcome::Read(data)) => self.answer_read(unique, file, &data, out),
+                Ok(Outcome::Read(data)) => {
+                    self.answer_read(unique, file, &data, out);
+                    self.parked.remove(index);
+                    self.disappoint(file, out);
+                    answered = true;
+                    continue;
+                }
                 Ok(Outcome::Written(size)) => {
                     out.send(Message::written(unique, size as u32), &[]);
                 }
@@ -378,6 +385,17 @@ impl Node {
             answered = true;
         }
         answered && !self.parked.is_empty()
+    }
+
+    /// The kernel wakes every reader; those who find the message gone return with nothing.
+    fn disappoint(&mut self, file: u64, out: &mut impl Outlet) {
+        self.parked.retain(|parked| {
+            let loses = parked.file == file && matches!(parked.call, Call::Read { .. });
+            if loses {
+                out.send(Message::done(parked.unique), &[]);
+            }
+            !loses
+        });
     }
 
     fn notify(&mut self, out: &mut impl Outlet) {

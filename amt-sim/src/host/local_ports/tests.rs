@@ -183,6 +183,16 @@ fn a_flood_of_requests_is_answered_as_fast_as_it_is_read() {
 }
 
 #[test]
+fn a_delayed_answer_comes_by_itself() {
+    let device = device(Preset::Admin);
+    device.with(None, |device| device.arm("http=delay-100".parse().unwrap()));
+    let ports = open(&device, Interface::Network);
+    let asked = Instant::now();
+    assert!(ask(&ports, GET).starts_with("HTTP/1.1 200 OK"));
+    assert!(asked.elapsed() >= Duration::from_millis(100));
+}
+
+#[test]
 fn addresses_that_will_not_do() {
     let device = device(Preset::Admin);
     let open =

@@ -186,7 +186,11 @@ impl Server {
                     // signal twice.
                     return error(Errno::Eintr).into();
                 }
-                file.waiting.push_back(waiting);
+                // As in the kernel, a message goes to the reader that came last; writers keep their order.
+                match waiting.work {
+                    Work::Read { .. } => file.waiting.push_front(waiting),
+                    Work::Write { .. } => file.waiting.push_back(waiting),
+                }
                 Outcome::Settled
             }
         }
@@ -206,15 +210,23 @@ impl Server {
             return ends;
         }
         let mut waiting = std::mem::take(&mut file.waiting);
+        let mut served = false;
         waiting.retain_mut(|call| {
             if !self.listener.is_waiting(call.id) {
                 // Interrupted; it is known by that when it comes again.
                 return process::exists(call.tid);
             }
+            let reads = matches!(call.work, Work::Read { .. });
+            if reads && served {
+                // The kernel wakes every reader; those who find the message gone return with nothing.
+                ends.push((call.id, (Answer::Value(0), Undo::Nothing)));
+                return false;
+            }
             match call.attempt(file, &self.listener) {
                 Ok(None) => true,
                 Err(Gone) => false,
                 Ok(Some(end)) => {
+                    served |= reads && matches!(end.0, Answer::Value(_));
                     ends.push((call.id, end));
                     false
                 }

@@ -7,7 +7,8 @@
 //!    │ CLOSE of the host  ▼
 //!    └───────────────── closing
 //! ```
-//! A number is given out again as soon as it is free, the lowest first.
+//! Numbers go round: one that was given up comes last, so that a host's second CLOSE (rpc-go 2.x answers every CLOSE
+//! with one) meets a free number and not the next channel.
 
 /// Channels that the firmware has.
 pub(super) const CHANNELS: usize = 8;
@@ -40,6 +41,8 @@ pub(super) enum Slot<S> {
 #[derive(Debug)]
 pub(super) struct Channels<S> {
     slots: Vec<Slot<S>>,
+    /// Where the search for a free number begins.
+    next: usize,
     /// Where the next round of sending begins, so that no channel starves.
     pub(super) turn: usize,
 }
@@ -48,26 +51,27 @@ impl<S> Channels<S> {
     pub(super) const fn new() -> Self {
         Self {
             slots: Vec::new(),
+            next: 0,
             turn: 0,
         }
     }
 
-    /// Takes the lowest free number; `None` when `limit` are in use.
+    /// Takes the next free number; `None` when `limit` are in use.
     pub(super) fn insert(&mut self, limit: usize, channel: Channel<S>) -> Option<u32> {
         let index = self.free(limit)?;
-        if index == self.slots.len() {
+        while index >= self.slots.len() {
             self.slots.push(Slot::Free);
         }
         *self.slots.get_mut(index)? = Slot::Open(channel);
+        self.next = (index + 1) % limit.max(1);
         u32::try_from(index).ok()
     }
 
     pub(super) fn free(&self, limit: usize) -> Option<usize> {
-        let gap = self
-            .slots
-            .iter()
-            .position(|slot| matches!(slot, Slot::Free));
-        gap.or((self.slots.len() < limit).then_some(self.slots.len()))
+        let is_free = |index: &usize| matches!(self.slots.get(*index), None | Some(Slot::Free));
+        (0..limit)
+            .map(|step| (self.next + step) % limit)
+            .find(is_free)
     }
 
     pub(super) fn open_mut(&mut self, number: u32) -> Option<&mut Channel<S>> {

@@ -1,11 +1,15 @@
 //! Access control list: who may log in with what rights, and what the administrator is called.
 
-use crate::device::{AccessPermission, Account, Event, Firmware, Realm, Rule, assumed};
+use crate::device::{
+    AccessPermission, Account, Event, Firmware, Principal, Realm, Rule, assumed,
+};
 use crate::wsman::call::{Access, Call, Input, Method, Outcome, status};
 use crate::wsman::provider::{Live, Provider};
+use crate::wsman::store;
 use crate::wsman::value::Value;
 
 const SERVICE: &str = "AMT_AuthorizationService";
+const WEB_PAGE: &str = "AMT_WebUIService";
 
 /// Users that log in by digest. Source: "Intel AMT Implementation and Reference Guide", page "ACL limits".
 const MOST_ACCOUNTS: usize = 15;
@@ -27,9 +31,18 @@ pub(crate) const METHODS: &[Method] = &[
     method("RemoveUserAclEntry", ACL, remove),
     method("SetAclEnabledState", ACL, set_enabled),
     method("GetAclEnabledState", ACL, enabled),
+    Method {
+        class: WEB_PAGE,
+        name: "RequestStateChange",
+        access: Access::Administrator,
+        call: request_web_page,
+    },
 ];
 pub(crate) const PROVIDERS: &[Provider] = &[];
-pub(crate) const LIVE: &[Live] = &[];
+pub(crate) const LIVE: &[Live] = &[Live {
+    name: "web-page-state",
+    value: |fw| Some(if fw.profile.features.web_ui { 2 } else { 3 }.into()),
+}];
 
 const fn method(
     name: &'static str,
@@ -130,10 +143,14 @@ fn enumerate(call: &mut Call<'_>) -> Outcome {
         .with("Handles", Value::List(handles))
 }
 
+/// GetUserAclEntryEx: everybody may look at the own entry, whoever manages accounts at all of them.
 fn get(call: &mut Call<'_>) -> Outcome {
     let Some(account) = find(call) else {
         return Outcome::status(status::INVALID_HANDLE);
     };
+    if !may_see(call, account.handle) {
+        return Outcome::status(status::NOT_PERMITTED);
+    }
     let realms = account.realms.iter().map(|realm| realm.0.into()).collect();
     Outcome::OK
         .with("DigestUsername", account.user.as_str())
@@ -266,9 +283,8 @@ fn digest_password(fw: &mut Firmware, input: &Input) -> Result<Option<String>, O
     match octets.filter(|octets| octets.len() == 16) {
         Some(octets) => Ok(Some(crate::hex::encode(&octets))),
         None if fw.enforced(Rule::DIGEST_PASSWORD_OCTETS) => {
-            fw.record(Event::Finding {
-                requirement: Rule::DIGEST_PASSWORD_OCTETS.id().to_owned(),
-                why: format!(
+            fw.record(Event::WsmanFinding {
+                what: format!(
                     "DigestPassword is no base64 of 16 octets: {} characters",
                     text.len()
                 ),
@@ -297,6 +313,23 @@ fn is_taken(fw: &Firmware, user: &str, except: Option<u32>) -> bool {
             .any(|account| account.user == user && Some(account.handle) != except)
 }
 
+fn may_see(call: &Call<'_>, handle: u32) -> bool {
+    let accounts = &call.fw.state.accounts;
+    match call.caller.principal {
+        Principal::Admin => true,
+        Principal::OsAdmin => false,
+        Principal::Account { handle: own } => {
+            let manages = |account: &Account| {
+                account.handle == own
+                    && [Realm::USER_ACCESS_CONTROL, Realm::ADMINISTRATION]
+                        .iter()
+                        .any(|realm| account.realms.contains(realm))
+            };
+            own == handle || accounts.iter().any(manages)
+        }
+    }
+}
+
 fn find<'a>(call: &'a Call<'_>) -> Option<&'a Account> {
     let handle = call.input.fits::<u32>("Handle")?;
     let accounts = &call.fw.state.accounts;
@@ -315,4 +348,14 @@ fn change(fw: &mut Firmware, handle: u32, edit: impl FnOnce(&mut Account)) -> Ou
 
 fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// RequestStateChange of the web page: 2 on, 3 off.
+fn request_web_page(call: &mut Call<'_>) -> Outcome {
+    let Some(state @ 2..=3) = call.input.number("RequestedState") else {
+        return Outcome::status(status::cim::INVALID_PARAMETER);
+    };
+    let keys = call.instance.clone();
+    store::set(call.fw, WEB_PAGE, &keys, "EnabledState", state);
+    Outcome::OK
 }

@@ -112,6 +112,19 @@ fn commit_changes(call: &mut Call<'_>) -> Outcome {
     {
         return Outcome::status(status::DATA_MISSING);
     }
+    let operational = matches!(before, Mode::Client | Mode::Admin);
+    if !operational && let Err(refusal) = call.fw.permit(Trigger::CommitChanges) {
+        return refused(refusal);
+    }
+    let changed = match super::tls::commit(call.fw) {
+        Ok(changed) => changed,
+        Err(refused) => return Outcome::status(refused),
+    };
+    match (operational, changed) {
+        (true, false) => return Outcome::OK,
+        (true, true) => return Outcome::OK.then(After::PortsRestart),
+        (false, _) => {}
+    }
     match call.fw.trigger(Trigger::CommitChanges) {
         Ok(_) => Outcome::OK.then(After::PortsRestart),
         Err(refusal) => refused(refusal),

@@ -87,7 +87,7 @@ fn events(fw: &Firmware) -> Vec<[u8; 21]> {
     const FIRMWARE_PROGRESS: u8 = 0x0f;
     const PROGRESS_OFFSET: u8 = 2;
     const BIOS_ENTITY: u8 = 34;
-    // "Primary processor initialization" and "Starting operating system boot process".
+    // "Secondary processor initialization" and "Starting operating system boot process".
     [0x03_u8, 0x13]
         .into_iter()
         .map(|progress| {

@@ -44,6 +44,8 @@ families! {
     events;
 }
 
+pub(crate) use tls::shown;
+
 /// The method of this class and name.
 pub(crate) fn method(class: &str, name: &str) -> Option<&'static Method> {
     METHODS
@@ -79,3 +81,6 @@ pub(crate) fn methods() -> impl Iterator<Item = &'static Method> {
 pub(crate) fn providers() -> impl Iterator<Item = &'static Provider> {
     PROVIDERS.iter().copied().flatten()
 }
+
+#[cfg(test)]
+mod tests;

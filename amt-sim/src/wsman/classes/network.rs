@@ -158,18 +158,16 @@ fn addresses(port: Instance, lan: &LanInterface) -> Instance {
 /// Put: either DHCP and no addresses, or static addresses.
 fn put_port(change: &mut Change<'_>) -> Result<Applied, Fault> {
     let dhcp = change.after.bool("DHCPEnabled").unwrap_or(true);
-    let given = |name: &&str| {
+    let given = |name: &str| {
         let text = change.given.text(name);
         text.is_some_and(|text| !text.is_empty() && text != "0.0.0.0")
     };
-    if dhcp && STATIC.iter().any(|name| given(&name)) {
-        if change.fw.enforced(Rule::DHCP_WITHOUT_ADDRESSES) {
-            change.fw.record(Event::Finding {
-                requirement: Rule::DHCP_WITHOUT_ADDRESSES.id().to_owned(),
-                why: "Put of DHCPEnabled true with an address".to_owned(),
-            });
-            return Err(Fault::InvalidValues);
-        }
+    let contradicts = dhcp && STATIC.into_iter().any(given);
+    if contradicts && change.fw.enforced(Rule::DHCP_WITHOUT_ADDRESSES) {
+        change.fw.record(Event::WsmanFinding {
+            what: "Put of DHCPEnabled true with an address".to_owned(),
+        });
+        return Err(Fault::InvalidValues);
     }
     let mut after = change.after.clone();
     if dhcp {

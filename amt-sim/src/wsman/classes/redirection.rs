@@ -12,6 +12,7 @@ use crate::wsman::value::{Instance, Value};
 
 const SERVICE: &str = "AMT_RedirectionService";
 const KVM: &str = "CIM_KVMRedirectionSAP";
+const SCREEN: &str = "IPS_ScreenConfigurationService";
 
 /// EnabledState of AMT_RedirectionService counts from here: bit 0 IDER, bit 1 SOL.
 const STATES: i64 = 32_768;
@@ -27,6 +28,7 @@ pub(crate) const METHODS: &[Method] = &[
     method(SERVICE, "TerminateSession", USER, terminate),
     method(KVM, "RequestStateChange", REDIRECTION, request_kvm_state),
     method("IPS_KVMRedirectionSettingData", "TerminateSession", USER, terminate),
+    method(SCREEN, "RequestStateChange", Access::Administrator, request_screen_state),
     method("IPS_OptInService", "StartOptIn", REDIRECTION, consent::start),
     method("IPS_OptInService", "SendOptInCode", REDIRECTION, consent::send),
     method("IPS_OptInService", "CancelOptIn", USER, consent::cancel),
@@ -159,4 +161,14 @@ fn put_kvm_settings(change: &mut Change<'_>) -> Result<Applied, Fault> {
         return Err(Fault::InvalidValues);
     }
     Ok(Applied::store(change.after.clone()))
+}
+
+/// RequestStateChange of screen blanking: 2 on, 3 off.
+fn request_screen_state(call: &mut Call<'_>) -> Outcome {
+    let Some(state @ 2..=3) = call.input.number("RequestedState") else {
+        return Outcome::status(cim::INVALID_PARAMETER);
+    };
+    let keys = call.instance.clone();
+    store::set(call.fw, SCREEN, &keys, "EnabledState", state);
+    Outcome::OK
 }

@@ -14,6 +14,7 @@ use crate::wsman::call::status::cim;
 use crate::wsman::call::{Access, Call, Method, Outcome, status};
 use crate::wsman::fault::Fault;
 use crate::wsman::provider::{Applied, Change, Live, Provider};
+use crate::wsman::resolve::same;
 use crate::wsman::store;
 use crate::wsman::value::{Instance, Reference, Selectors, Value};
 
@@ -361,7 +362,9 @@ fn put_applies(change: &mut Change<'_>) -> Result<Applied, Fault> {
     let by_body = store::instances(change.fw, APPLIES)
         .into_iter()
         .find(|applies| {
-            !meant.is_empty() && meant.iter().all(|(name, value)| applies.get(name) == Some(value))
+            !meant.is_empty() && meant.iter().all(|(name, value)| {
+                    applies.get(name).is_some_and(|have| same(have, value))
+                })
         })
         .map(|applies| pick(&applies, &["ManagedElement", "PolicySet"]));
     let keys = by_body.unwrap_or_else(|| {
@@ -397,10 +400,8 @@ fn request_state(call: &mut Call<'_>) -> Outcome {
 /// Put: the strings that are sent are all there are; none sent means none.
 fn put_detection(change: &mut Change<'_>) -> Result<Applied, Fault> {
     let mut after = change.after.clone();
-    match change.given.get("DetectionStrings") {
-        Some(Value::List(strings)) if strings.len() > 4 => return Err(Fault::InvalidValues),
-        Some(_) => {}
-        None => after.set("DetectionStrings", Value::List(Vec::new())),
+    if change.given.get("DetectionStrings").is_none() {
+        after.set("DetectionStrings", Value::List(Vec::new()));
     }
     Ok(Applied::store(after))
 }

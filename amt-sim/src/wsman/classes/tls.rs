@@ -4,6 +4,7 @@
 
 pub(crate) mod credentials;
 mod der;
+pub(crate) mod shown;
 
 use crate::device::{Firmware, Realm, Rule, TlsPort, TlsSettings, assumed};
 use crate::wsman::call::{Access, Call, Method, Outcome, status};
@@ -75,7 +76,7 @@ const fn method(name: &'static str, call: fn(&mut Call<'_>) -> Outcome) -> Metho
 
 /// AMT_TLSSettingData: the network first, then the host; clients count on the order.
 fn settings(fw: &Firmware) -> Vec<Instance> {
-    let committed = fw.state.tls.clone().unwrap_or_else(|| factory(fw));
+    let committed = TlsSettings::in_force(fw);
     let port = |id: &str, port: &TlsPort| {
         let mut instance = Instance::new()
             .with("AcceptNonSecureConnections", port.accept_plain)
@@ -100,23 +101,6 @@ fn settings(fw: &Firmware) -> Vec<Instance> {
     ]
 }
 
-/// TLS before anybody configured it: off, except where the firmware has nothing else.
-fn factory(fw: &Firmware) -> TlsSettings {
-    let enforced = fw.profile.capabilities.local_tls_enforced;
-    TlsSettings {
-        network: TlsPort {
-            enabled: enforced,
-            ..TlsPort::default()
-        },
-        local: TlsPort {
-            enabled: enforced,
-            accept_plain: !enforced,
-            ..TlsPort::default()
-        },
-        certificate: None,
-    }
-}
-
 /// Put: nothing changes on the ports yet.
 fn put_settings(change: &mut Change<'_>) -> Result<Applied, Fault> {
     let enforced = change.fw.profile.capabilities.local_tls_enforced;
@@ -139,7 +123,7 @@ fn put_settings(change: &mut Change<'_>) -> Result<Applied, Fault> {
 /// What CommitChanges does about TLS: the settings of the store become those of the ports. `Ok(true)` when they
 /// changed; an error is the return value of CommitChanges.
 pub(crate) fn commit(fw: &mut Firmware) -> Result<bool, u32> {
-    let before = fw.state.tls.clone().unwrap_or_else(|| factory(fw));
+    let before = TlsSettings::in_force(fw);
     let port = |id: &str| {
         let keys = Selectors::new().with("InstanceID", id);
         store::find(fw, SETTINGS, &keys).map(|settings| TlsPort {

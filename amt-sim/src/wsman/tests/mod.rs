@@ -58,7 +58,7 @@ impl Bench {
     }
 
     /// The same device, seen by `$$OsAdmin`.
-    pub(super) fn as_os_admin(mut self) -> Self {
+    pub(super) fn seen_by_os_admin(mut self) -> Self {
         self.caller = Caller {
             principal: Principal::OsAdmin,
             user: "$$OsAdmin".to_owned(),
@@ -68,7 +68,7 @@ impl Bench {
     }
 
     /// The same device, seen by somebody with these realms.
-    pub(super) fn as_account(mut self, realms: &[Realm]) -> Self {
+    pub(super) fn seen_by(mut self, realms: &[Realm]) -> Self {
         self.fw.state.accounts.push(Account {
             handle: 1,
             user: "somebody".to_owned(),

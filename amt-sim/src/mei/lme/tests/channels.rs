@@ -9,7 +9,7 @@ fn failure(recipient: u32, reason: OpenFailure) -> Message {
 }
 
 #[test]
-fn the_lowest_free_number_is_next() {
+fn numbers_go_round() {
     let mut rig = Rig::ready();
     for expected in 0..8 {
         assert_eq!(rig.open(20 + expected, 4096), expected);
@@ -22,6 +22,9 @@ fn the_lowest_free_number_is_next() {
     assert_eq!(rig.ask(close(1)), [close(21)]);
     assert_eq!(rig.open(30, 4096), 1);
     assert_eq!(rig.open(31, 4096), 3);
+    assert_eq!(rig.ask(close(3)), [close(31)]);
+    assert_eq!(rig.ask(close(5)), [close(25)]);
+    assert_eq!(rig.open(32, 4096), 5);
 }
 
 #[rstest]

@@ -1,6 +1,7 @@
 //! LME against the habits of the programs in the field, and against hosts without manners.
 
 mod channels;
+mod device;
 mod handshake;
 mod properties;
 

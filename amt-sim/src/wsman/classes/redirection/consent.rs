@@ -164,8 +164,8 @@ fn seconds(number: i64) -> Duration {
 /// Put: read-only in client control mode; clients send the whole instance back all the same.
 pub(crate) fn put(change: &mut Change<'_>) -> Result<Applied, Fault> {
     const POLICY: [&str; 3] = ["OptInRequired", "OptInDisplayTimeout", "OptInCodeTimeout"];
-    let differs = |name: &&str| change.after.get(name) != change.before.get(name);
-    let changes = POLICY.iter().any(|name| differs(&name));
+    let differs = |name: &str| change.after.get(name) != change.before.get(name);
+    let changes = POLICY.into_iter().any(differs);
     let fixed = !policy_can_change(change.fw);
     if changes && fixed && change.fw.enforced(Rule::CONSENT_POLICY_CLIENT_MODE) {
         return Err(Fault::AccessDenied);
@@ -177,7 +177,7 @@ pub(crate) fn put(change: &mut Change<'_>) -> Result<Applied, Fault> {
     }
     let keys = change.keys.clone();
     for name in POLICY {
-        if let (true, Some(value)) = (differs(&&name), change.after.get(name)) {
+        if let (true, Some(value)) = (differs(name), change.after.get(name)) {
             store::set(change.fw, SERVICE, &keys, name, value.clone());
         }
     }

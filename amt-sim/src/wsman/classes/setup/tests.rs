@@ -21,7 +21,7 @@ const MC_NONCE: [u8; 20] = [0x5a; 20];
 
 /// A factory-fresh device that knows the test root, seen from its host.
 fn host(profile: &str) -> Bench {
-    let mut bench = Bench::of(profile, Mode::PreProvisioning, &[]).as_os_admin();
+    let mut bench = Bench::of(profile, Mode::PreProvisioning, &[]).seen_by_os_admin();
     let root = TestChain::good().root_entry(HashAlgorithm::Sha256, true);
     bench.fw.state.hashes.push(root);
     bench

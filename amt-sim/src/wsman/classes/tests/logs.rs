@@ -91,7 +91,10 @@ fn alarms_are_kept_five_at_most() {
 fn a_name_is_used_once_and_a_time_is_a_time() {
     let mut bench = Bench::admin();
     add(&mut bench, &alarm("a")).ok();
-    assert_eq!(add(&mut bench, &alarm("a")).fault, "d:InvalidRepresentation");
+    assert_eq!(
+        add(&mut bench, &alarm("a")).fault,
+        "d:InvalidRepresentation"
+    );
     let odd = alarm("b").replace("2026-02-03T04:05:00Z", "soon");
     assert_eq!(add(&mut bench, &odd).fault, "d:InvalidRepresentation");
 }

@@ -3,6 +3,7 @@
 mod access;
 mod logs;
 mod network;
+mod odd;
 mod power;
 mod redirection;
 mod remote_access;
@@ -170,10 +171,13 @@ impl Bench {
         entries.map(|Entry { event, .. }| event).collect()
     }
 
-    fn findings(&self) -> usize {
+    /// Whether the journal tells of a mistake in these words.
+    fn found(&self, what: &str) -> bool {
         let events = self.events();
-        let is_finding = |event: &&&Event| matches!(event, Event::WsmanFinding { .. });
-        events.iter().filter(is_finding).count()
+        events.iter().any(|event| match event {
+            Event::WsmanFinding { what: found } => found.contains(what),
+            _ => false,
+        })
     }
 }
 
@@ -193,9 +197,9 @@ impl Answer {
         let start = format!(":{name}>");
         let mut texts = Vec::new();
         for (at, _) in self.body.match_indices(&start) {
-            let is_end = self.body[..at].rfind('<').is_some_and(|tag| {
-                self.body[tag..].starts_with("</")
-            });
+            let is_end = self.body[..at]
+                .rfind('<')
+                .is_some_and(|tag| self.body[tag..].starts_with("</"));
             let rest = &self.body[at + start.len()..];
             if !is_end {
                 texts.push(&rest[..rest.find("</").unwrap_or(0)]);

@@ -37,7 +37,9 @@ fn a_static_address_stays_until_dhcp_or_unprovision() {
     let answer = bench.get_by(SETTINGS, WIRED).ok();
     assert_eq!(answer.text("IPAddress"), Some("198.51.100.7"));
     assert_eq!(answer.text("DHCPEnabled"), Some("false"));
-    bench.put(SETTINGS, &[WIRED], &e("DHCPEnabled", "true")).ok();
+    bench
+        .put(SETTINGS, &[WIRED], &e("DHCPEnabled", "true"))
+        .ok();
     let answer = bench.get_by(SETTINGS, WIRED);
     assert_eq!(answer.text("IPAddress"), Some("192.0.2.15"));
     bench.put(SETTINGS, &[WIRED], &body).ok();
@@ -52,7 +54,7 @@ fn dhcp_takes_no_address() {
     let body = e("DHCPEnabled", "true") + &e("IPAddress", "198.51.100.7");
     let answer = bench.put(SETTINGS, &[WIRED], &body);
     assert_eq!(answer.fault, "d:InvalidRepresentation");
-    assert_eq!(bench.findings(), 1);
+    assert!(bench.found("DHCPEnabled"));
     let rule = "device.wsman.dhcp-without-addresses";
     let mut bench = Bench::of("tiger-lake-15", Mode::Admin, &[rule]);
     bench.put(SETTINGS, &[WIRED], &body).ok();
@@ -99,11 +101,18 @@ fn hardware_is_the_profiles_and_the_seeds() {
 fn the_power_package_in_force_is_current() {
     let mut bench = Bench::admin();
     let schemes = bench.all("AMT_SystemPowerScheme").ok();
-    let guids: Vec<String> = schemes.texts("SchemeGUID").iter().map(|it| (*it).to_owned()).collect();
+    let guids: Vec<String> = schemes
+        .texts("SchemeGUID")
+        .iter()
+        .map(|it| (*it).to_owned())
+        .collect();
     assert_eq!(guids.len(), 2);
     let current = bench.all("CIM_ElementSettingData").ok();
     assert_eq!(current.texts("IsCurrent"), ["1", "2", "1"]);
-    let second = [("InstanceID", "SCHEME 1"), ("SchemeGUID", guids[1].as_str())];
+    let second = [
+        ("InstanceID", "SCHEME 1"),
+        ("SchemeGUID", guids[1].as_str()),
+    ];
     let answer = bench.call_on("AMT_SystemPowerScheme", &second, "SetPowerScheme", "");
     assert_eq!(answer.value(), 0);
     let mut bench = bench.power_cycle();

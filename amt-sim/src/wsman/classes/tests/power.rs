@@ -22,10 +22,14 @@ fn state(bench: &mut Bench) -> String {
 }
 
 fn last_boot(bench: &Bench) -> Vec<String> {
-    let power = bench.events().into_iter().rev().find_map(|event| match event {
-        Event::HostPower { boot, .. } => Some(boot.clone()),
-        _ => None,
-    });
+    let power = bench
+        .events()
+        .into_iter()
+        .rev()
+        .find_map(|event| match event {
+            Event::HostPower { boot, .. } => Some(boot.clone()),
+            _ => None,
+        });
     power.unwrap_or_default()
 }
 
@@ -47,7 +51,11 @@ fn the_host_goes_off_and_on() {
 fn the_association_goes_by_its_own_name() {
     let mut bench = Bench::admin();
     let answer = bench.all("CIM_ServiceAvailableToElement").ok();
-    assert!(answer.body.contains(":CIM_AssociatedPowerManagementService>"));
+    assert!(
+        answer
+            .body
+            .contains(":CIM_AssociatedPowerManagementService>")
+    );
     assert!(answer.texts("AvailableRequestedPowerStates").len() > 1);
 }
 
@@ -96,7 +104,12 @@ fn client_mode_asks_the_user_about_boot_options() {
     assert_eq!(boot_from_disk(&mut bench), [6, 6]);
     assert_eq!(request(&mut bench, "10"), 0);
     bench.call("IPS_OptInService", "StartOptIn", "");
-    let code = bench.fw.state.consent.as_ref().map(|it| it.code.to_string());
+    let code = bench
+        .fw
+        .state
+        .consent
+        .as_ref()
+        .map(|it| it.code.to_string());
     let code = e("OptInCode", &code.unwrap());
     bench.call("IPS_OptInService", "SendOptInCode", &code);
     assert_eq!(boot_from_disk(&mut bench), [0, 0]);
@@ -150,8 +163,7 @@ fn one_click_recovery_came_with_sixteen() {
 fn power_saving_of_the_operating_system() {
     let mut bench = Bench::admin();
     let class = "IPS_PowerManagementService";
-    let input =
-        e("OSPowerSavingState", "3") + &r("ManagedElement", "CIM_ComputerSystem", MACHINE);
+    let input = e("OSPowerSavingState", "3") + &r("ManagedElement", "CIM_ComputerSystem", MACHINE);
     let answer = bench.call(class, "RequestOSPowerSavingStateChange", &input);
     assert_eq!(answer.value(), 0);
     assert_eq!(bench.get(class).text("OSPowerSavingState"), Some("3"));

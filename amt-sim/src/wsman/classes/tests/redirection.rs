@@ -54,10 +54,14 @@ fn a_machine_without_kvm_has_no_access_point() {
 }
 
 fn code(bench: &Bench) -> String {
-    let shown = bench.events().into_iter().rev().find_map(|event| match event {
-        Event::ConsentDisplayed { code } => Some(code.clone()),
-        _ => None,
-    });
+    let shown = bench
+        .events()
+        .into_iter()
+        .rev()
+        .find_map(|event| match event {
+            Event::ConsentDisplayed { code } => Some(code.clone()),
+            _ => None,
+        });
     shown.unwrap()
 }
 

@@ -45,7 +45,10 @@ fn two_policies_use_one_server() {
     let servers = bench.all(SERVER).ok();
     assert_eq!(servers.texts("AccessInfo"), ["198.51.100.4"]);
     let rules = bench.all(RULE).ok();
-    assert_eq!(rules.texts("PolicyRuleName"), ["Periodic", "User Initiated"]);
+    assert_eq!(
+        rules.texts("PolicyRuleName"),
+        ["Periodic", "User Initiated"]
+    );
     let applies = bench.all(APPLIES).ok();
     assert_eq!(applies.texts("MpsType"), ["0", "0"]);
     let users = bench.all("AMT_MPSUsernamePassword").ok();
@@ -98,7 +101,12 @@ fn a_policy_goes_with_its_bindings_and_then_its_server() {
     assert_eq!(gone.fault, "b:DestinationUnreachable");
     assert!(bench.all(APPLIES).texts("MpsType").is_empty());
     bench.delete(SERVER, ("Name", FIRST)).ok();
-    assert!(bench.all("AMT_MPSUsernamePassword").texts("RemoteID").is_empty());
+    assert!(
+        bench
+            .all("AMT_MPSUsernamePassword")
+            .texts("RemoteID")
+            .is_empty()
+    );
     assert!(
         bench
             .all("AMT_RemoteAccessCredentialContext")
@@ -160,7 +168,10 @@ fn environment_strings_are_replaced_as_a_whole() {
     bench.put(class, &[key], &body).ok();
     let mut bench = bench.power_cycle();
     let answer = bench.get(class).ok();
-    assert_eq!(answer.texts("DetectionStrings"), ["one.example", "two.example"]);
+    assert_eq!(
+        answer.texts("DetectionStrings"),
+        ["one.example", "two.example"]
+    );
     bench.put(class, &[key], &e("DetectionAlgorithm", "0")).ok();
     assert!(bench.get(class).texts("DetectionStrings").is_empty());
 }
@@ -187,7 +198,10 @@ fn a_proxy_is_known_once() {
         + &e("NetworkDnsSuffix", "corp.example");
     let mut bench = Bench::admin();
     assert_eq!(bench.call(class, "AddProxyAccessPoint", &proxy).value(), 0);
-    assert_eq!(bench.call(class, "AddProxyAccessPoint", &proxy).value(), 2058);
+    assert_eq!(
+        bench.call(class, "AddProxyAccessPoint", &proxy).value(),
+        2058
+    );
     let name = "Intel(r) ME:HTTP Proxy Access Point 0";
     assert_eq!(bench.all(points).ok().texts("Name"), [name]);
     bench.delete(points, ("Name", name)).ok();

@@ -1,0 +1,156 @@
+//! TLS between the wire and the HTTP of one stream: which certificate is shown, who must show one, what is journaled.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::StreamId;
+use super::trusted::TrustedClients;
+use crate::device::{
+    Event, Firmware, Interface, TlsClient, TlsSettings, assumed, client_certificates,
+};
+use crate::pki::SelfSigned;
+use crate::tls::{Credential, FailureKind, Settings, TlsStream, Version};
+use crate::wsman::{Shown, shown_certificate, subject_of};
+
+/// TLS of one stream, and what of it the journal knows already.
+#[derive(Debug)]
+pub(super) struct Secure {
+    pub(super) tls: TlsStream,
+    /// SHA-256 of the certificate that the device shows.
+    fingerprint: String,
+    /// The device made that certificate itself.
+    own: bool,
+    told_established: bool,
+    told_failure: bool,
+}
+
+/// Certificates that were shown before: reading a key takes longer than a handshake should.
+#[derive(Debug, Default)]
+pub(super) struct Credentials {
+    own: Option<Credential>,
+    given: Option<(Shown, Credential)>,
+}
+
+/// A TLS connection that was just opened from this side.
+pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure {
+    let (credential, own) = match given(fw, id) {
+        Some(credential) => (Ok(credential), false),
+        None => (own(fw), true),
+    };
+    let tls = match &credential {
+        Ok(credential) => {
+            let asked = client_certificates(fw, side);
+            let judge = TrustedClients::of(fw, side);
+            TlsStream::new(
+                credential,
+                Settings {
+                    versions: &fw.profile.tls.versions,
+                    client_certificates: asked,
+                    judge: judge.map(|judge| Arc::new(judge) as _),
+                    at: fw.clock(),
+                },
+            )
+        }
+        Err(why) => TlsStream::unavailable(why.clone()),
+    };
+    let leaf = credential
+        .as_ref()
+        .ok()
+        .and_then(|shown| shown.chain().next());
+    Secure {
+        tls,
+        fingerprint: leaf.map(sha256).unwrap_or_default(),
+        own,
+        told_established: false,
+        told_failure: false,
+    }
+}
+
+/// The certificate that the TLS credential context names.
+fn given(fw: &mut Firmware, StreamId(stream): StreamId) -> Option<Credential> {
+    let number = TlsSettings::in_force(fw).certificate?;
+    let shown = shown_certificate(fw, number)?;
+    if let Some((before, credential)) = &fw.web.credentials.given
+        && *before == shown
+    {
+        return Some(credential.clone());
+    }
+    match Credential::new(std::slice::from_ref(&shown.certificate), &shown.key) {
+        Ok(credential) => {
+            fw.web.credentials.given = Some((shown, credential.clone()));
+            Some(credential)
+        }
+        Err(error) => {
+            fw.record(Event::TlsFailed {
+                stream,
+                reason: FailureKind::Device,
+                why: format!(
+                    "certificate {number} cannot be shown, so the device shows its own: {error}"
+                ),
+            });
+            None
+        }
+    }
+}
+
+/// The certificate that the device made itself.
+fn own(fw: &mut Firmware) -> Result<Credential, String> {
+    if let Some(credential) = &fw.web.credentials.own {
+        return Ok(credential.clone());
+    }
+    let network = &fw.profile.network;
+    let host = match network.dhcp_domain.as_str() {
+        "" => network.hostname.clone(),
+        domain => format!("{}.{domain}", network.hostname),
+    };
+    let made = SelfSigned::for_device(&host, &fw.identity.uuid.to_string())
+        .map_err(|error| error.to_string())?;
+    let credential =
+        Credential::new(&[made.certificate], &made.key).map_err(|error| error.to_string())?;
+    fw.web.credentials.own = Some(credential.clone());
+    Ok(credential)
+}
+
+/// Journals what became of the connection since this was last asked.
+pub(super) fn report(fw: &mut Firmware, StreamId(stream): StreamId, secure: &mut Secure) {
+    if let Some(agreed) = secure
+        .tls
+        .established()
+        .filter(|_| !secure.told_established)
+    {
+        secure.told_established = true;
+        fw.record(Event::TlsEstablished {
+            stream,
+            version: agreed.version,
+            cipher: agreed.cipher.clone(),
+            certificate: secure.fingerprint.clone(),
+            client: agreed.peer_certificates.first().map(|leaf| TlsClient {
+                subject: subject_of(leaf).unwrap_or_default(),
+                sha256: sha256(leaf),
+                certificates: agreed.peer_certificates.len(),
+            }),
+        });
+        if agreed.version == Version::Tls13 {
+            fw.assume(assumed::TLS_VERSIONS);
+        }
+        if secure.own {
+            fw.assume(assumed::SELF_SIGNED);
+        }
+    }
+    if let Some(failure) = secure.tls.failure().filter(|_| !secure.told_failure) {
+        secure.told_failure = true;
+        fw.record(Event::TlsFailed {
+            stream,
+            reason: failure.kind,
+            why: failure.why.clone(),
+        });
+        if failure.kind == FailureKind::Incompatible {
+            fw.assume(assumed::TLS_VERSIONS);
+        }
+    }
+}
+
+fn sha256(der: &[u8]) -> String {
+    crate::hex::encode(&Sha256::digest(der))
+}

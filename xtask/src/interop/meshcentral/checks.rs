@@ -1,0 +1,167 @@
+//! The rows: what the server does to a device by its policy, told by the server's log, its record of activations,
+//! the device's journal, and an agent that looks at the device afterwards.
+
+use std::path::Path;
+
+use amt_sim::Mode;
+use amt_sim::host::backend::Backend;
+use anyhow::{Context, Result, ensure};
+
+use super::agent::{Machine, Ports};
+use super::group::{self, Group, PASSWORD, Policy};
+use super::server::Server;
+
+/// Everything a row needs.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    pub(super) amt_sim: &'a Path,
+    pub(super) backend: Backend,
+    pub(super) package: &'a Path,
+    pub(super) meshcmd: &'a Path,
+    pub(super) folder: &'a Path,
+}
+
+/// An agent that brings the device to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Agent {
+    MeshCmd,
+    MeshAgent,
+}
+
+/// One activation.
+#[derive(Debug)]
+pub(super) struct Activation {
+    pub(super) title: &'static str,
+    agent: Agent,
+    ports: Ports,
+    group: Group,
+    profile: &'static str,
+    seed: u64,
+    /// What the server writes into its record.
+    action: &'static str,
+    /// Deactivate the device again, with a new agent in a group of that policy.
+    and_back: bool,
+}
+
+pub(super) const ACTIVATIONS: &[Activation] = &[
+    Activation {
+        title: "CCM, MeshCmd amtconfig, ports over LME",
+        agent: Agent::MeshCmd,
+        ports: Ports::Agent,
+        group: group::DEVICES_CLIENT,
+        profile: "tiger-lake-15",
+        seed: 101,
+        action: "ccmactivate",
+        and_back: false,
+    },
+    Activation {
+        title: "ACM, MeshCmd amtconfig, local ports",
+        agent: Agent::MeshCmd,
+        ports: Ports::Local,
+        group: group::DEVICES_ADMIN,
+        profile: "comet-lake-14",
+        seed: 102,
+        action: "acmactivate",
+        and_back: false,
+    },
+    Activation {
+        title: "CCM and back, MeshAgent, ports over LME",
+        agent: Agent::MeshAgent,
+        ports: Ports::Agent,
+        group: group::AGENTS_CLIENT,
+        profile: "alder-lake-16",
+        seed: 103,
+        action: "ccmactivate",
+        and_back: true,
+    },
+    Activation {
+        title: "ACM, MeshAgent, local ports",
+        agent: Agent::MeshAgent,
+        ports: Ports::Local,
+        group: group::AGENTS_ADMIN,
+        profile: "tiger-lake-15",
+        seed: 104,
+        action: "acmactivate",
+        and_back: false,
+    },
+];
+
+/// The server's last word about a device that it has dealt with.
+const DONE: &str = " Done.\n";
+/// And about one that it gives up.
+const GIVEN_UP: &str = " Remove device ";
+
+/// A whole activation takes seconds; waits that are left over may be in it twice.
+const WITHIN: u64 = 60;
+
+pub(super) fn run(place: &Place<'_>, server: &mut Server, activation: &Activation) -> Result<()> {
+    let folder = place.folder.join(format!("machine-{}", activation.seed));
+    let mut machine = Machine::new(
+        place.amt_sim,
+        place.backend,
+        activation.profile,
+        activation.seed,
+        folder,
+        server.root.clone(),
+    )?;
+    let (mode, shown) = match activation.group.policy {
+        Policy::Client => (Mode::Client, "activated in Client Control Mode (CCM)"),
+        _ => (Mode::Admin, "activated in Admin Control Mode (ACM)"),
+    };
+    one_visit(place, server, &mut machine, activation, &activation.group)?;
+    machine.went_to(mode)?;
+    let logged = server.activation(&machine.uuid()?, activation.group.domain)?;
+    ensure!(
+        logged["action"] == activation.action && logged["password"] == PASSWORD,
+        "amtactivation.log: expected action {:?}, actual {logged}",
+        activation.action
+    );
+    let namespace = server.namespace.clone();
+    machine.is_in(&namespace, place.meshcmd, shown)?;
+    if activation.and_back {
+        one_visit(place, server, &mut machine, activation, &group::AGENTS_OFF)
+            .context("deactivation")?;
+        machine.went_to(Mode::PreProvisioning)?;
+        machine.is_in(&namespace, place.meshcmd, "pre-provisioning state")?;
+    }
+    Ok(())
+}
+
+/// The agent comes, and the server does what the group's policy says.
+fn one_visit(
+    place: &Place<'_>,
+    server: &mut Server,
+    machine: &mut Machine<'_>,
+    activation: &Activation,
+    group: &Group,
+) -> Result<()> {
+    server.settle();
+    let mark = server.mark();
+    let mut program = match activation.agent {
+        Agent::MeshCmd => machine.start_meshcmd(server, activation.ports, place.meshcmd, group)?,
+        Agent::MeshAgent => {
+            machine.start_meshagent(server, activation.ports, place.package, group)?
+        }
+    };
+    let done = match server.says(mark, &[DONE, GIVEN_UP], WITHIN, &mut program) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(anyhow::anyhow!("the server gave the device up")),
+        Err(error) => Err(error),
+    };
+    done.with_context(|| {
+        format!(
+            "the server's story:\n{}\nthe agent's:\n{}",
+            server.story(mark),
+            program.tail()
+        )
+    })?;
+    if activation.agent == Agent::MeshCmd {
+        let code = program.finish(15)?;
+        ensure!(
+            code == Some(0),
+            "meshcmd ended with {code:?}; it printed:\n{}",
+            program.tail()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! A real MeshCentral server.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::group::{DNS_SUFFIX, activation_log, database, settings};
+use super::namespace::{Namespace, Program};
+use crate::interop::run::limited;
+use crate::interop::tools;
+use crate::workspace;
+
+/// A server that is ready for agents.
+#[derive(Debug)]
+pub(super) struct Server {
+    program: Program,
+    pub(super) namespace: Rc<Namespace>,
+    folder: PathBuf,
+    /// SHA-384 of the key that agents shall find the server to have.
+    pub(super) id: String,
+    /// Root of the provisioning certificate.
+    pub(super) root: PathBuf,
+}
+
+/// Files of the server that the pre-loaded script repairs, as often as it has repairs for them.
+const REPAIRED: [&str; 3] = ["amtmanager.js", "meshagent.js", "amtmanager.js"];
+
+/// Making certificates takes most of it.
+const STARTS_WITHIN: u64 = 60;
+
+impl Server {
+    pub(super) fn start(package: &Path, amt_sim: &Path, folder: &Path) -> Result<Self> {
+        let scripts = workspace::root().join("xtask/agents/meshcentral");
+        let namespace = Rc::new(Namespace::new(folder, &scripts.join("dmidecode"))?);
+        let certificates = folder.join("ca");
+        let export = [
+            OsStr::new("ca"),
+            OsStr::new("export"),
+            certificates.as_os_str(),
+            OsStr::new("--name"),
+            OsStr::new(DNS_SUFFIX),
+        ];
+        limited(30, amt_sim.as_os_str(), &export, folder)?.succeeded()?;
+        let data = folder.join("data");
+        fs::create_dir_all(&data)?;
+        fs::write(data.join("meshcentral.db"), database())?;
+        let settings = settings(text(folder)?, text(&certificates)?);
+        fs::write(data.join("config.json"), settings.to_string())?;
+
+        let mut preload = OsString::from("--require=");
+        preload.push(scripts.join("preload.js"));
+        let words = [
+            OsStr::new("node"),
+            package.as_os_str(),
+            OsStr::new("--datapath"),
+            data.as_os_str(),
+        ];
+        let program = namespace.start(
+            &words,
+            &[("NODE_OPTIONS", &preload)],
+            folder,
+            &folder.join("server.log"),
+        )?;
+        let mut server = Self {
+            program,
+            namespace,
+            folder: folder.to_owned(),
+            id: String::new(),
+            root: certificates.join("root.pem"),
+        };
+        let ready = format!(
+            "MeshCentral HTTPS server running on mc.corp.example:{}",
+            super::PORT
+        );
+        let started = server.program.prints(0, &[&ready], STARTS_WITHIN, None);
+        started.with_context(|| format!("it printed:\n{}", server.program.tail()))?;
+        server.has_its_repairs()?;
+        let public = data.join("agentserver-cert-public.crt");
+        let script = scripts.join("server-id.js");
+        let words = [script.as_os_str(), public.as_os_str()];
+        let output = limited(30, "node".as_ref(), &words, folder)?.succeeded()?;
+        server.id = output.stdout.trim().to_owned();
+        Ok(server)
+    }
+
+    /// A repair that does not match ends the server; a file that was never loaded would go unnoticed.
+    fn has_its_repairs(&self) -> Result<()> {
+        let printed = self.program.printed();
+        for file in REPAIRED {
+            let line = format!("PRELOAD: repaired {file}");
+            ensure!(printed.contains(&line), "not repaired: {file}");
+        }
+        Ok(())
+    }
+
+    /// Waits until the server has nothing more to say about agents that are gone.
+    pub(super) fn settle(&self) {
+        /// A connection that its agent left is noticed at once.
+        const QUIET: Duration = Duration::from_millis(500);
+        const AT_MOST: u32 = 6;
+        let mut before = self.mark();
+        for _ in 0..AT_MOST {
+            thread::sleep(QUIET);
+            let now = self.mark();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    /// How much the server has said; give it to `says`.
+    pub(super) fn mark(&self) -> usize {
+        self.program.printed().len()
+    }
+
+    /// Waits until the server has said one of these since the mark, as long as the agent is there.
+    pub(super) fn says(
+        &mut self,
+        mark: usize,
+        texts: &[&str],
+        seconds: u64,
+        agent: &mut Program,
+    ) -> Result<usize> {
+        self.program.prints(mark, texts, seconds, Some(agent))
+    }
+
+    /// What the server said about AMT since the mark, without the traffic.
+    pub(super) fn story(&self, mark: usize) -> String {
+        let printed = self.program.printed();
+        let new = printed.get(mark..).unwrap_or_default();
+        let told: Vec<&str> = new
+            .lines()
+            .filter(|line| line.starts_with("AMT:") || line.contains("rror"))
+            .collect();
+        super::namespace::last_lines(&told.join("\n"), 20)
+    }
+
+    /// The line about this device in the log of activations, which the server writes before it activates.
+    pub(super) fn activation(&self, uuid: &str, domain: &str) -> Result<serde_json::Value> {
+        let path = self.folder.join("data").join(activation_log(domain));
+        let log = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let mut lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines
+            .find(|line| {
+                let logged = line["amtUuid"].as_str();
+                logged.is_some_and(|logged| logged.eq_ignore_ascii_case(uuid))
+            })
+            .with_context(|| format!("{uuid} is not in the log of activations:\n{log}"))
+    }
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str()
+        .with_context(|| format!("{}: not UTF-8", path.display()))
+}
+
+/// A folder of its own, below the target folder, for everything that a run leaves behind.
+pub(super) fn folder() -> Result<PathBuf> {
+    tools::clean_folder("meshcentral")
+}
