@@ -260,6 +260,11 @@ impl Device {
         self.bus.readiness(&self.firmware, handle)
     }
 
+    /// Whether a message for the host is here or on its way.
+    pub(crate) fn mei_is_expecting(&self, handle: HandleId) -> bool {
+        self.bus.is_expecting(handle)
+    }
+
     /// What the connect told about the client, while the handle is connected.
     pub fn mei_properties(&self, handle: HandleId) -> Option<ClientProperties> {
         self.bus.properties(handle)

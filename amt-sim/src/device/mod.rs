@@ -32,8 +32,8 @@ pub use mode::{ControlMode, Mode, ProvisioningState, Refusal, Traits, Trigger};
 pub use profile::{
     Assumptions, Capabilities, CertificateHash, Certificates, DynamicDns, Features, FirmwareUpdate,
     FirmwareVersions, HashAlgorithm, HashSet, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State,
-    LanInterface, LmeDrop, Mac, MeReset, MeiClient, MeiLink, Network, Platform, Profile,
-    ProfileError, RemoteAccess, SetupServer, Timings, Tls, Tunnel, TunnelTrigger, Web,
+    LanInterface, LmeDrop, LmeNumbers, Mac, MeReset, MeiClient, MeiLink, Network, Platform,
+    Profile, ProfileError, RemoteAccess, SetupServer, Timings, Tls, Tunnel, TunnelTrigger, Web,
     WhileDisabled,
 };
 pub use rule::{Rule, Rules, UnknownRule};

@@ -197,6 +197,12 @@ impl OpenFile {
         }
     }
 
+    /// Whether a message is here or on its way.
+    pub(crate) fn is_expecting(&self) -> bool {
+        self.device
+            .with(|device| device.mei_is_expecting(self.handle))
+    }
+
     /// What `poll(2)` looks at; [`poll_events`] says it in the kernel's bits.
     pub(crate) fn readiness(&self) -> Readiness {
         self.device.with(|device| device.mei_readiness(self.handle))

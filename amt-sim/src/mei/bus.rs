@@ -91,6 +91,20 @@ struct Inbound {
 }
 
 impl Handle {
+    /// The host lets one message in at a time: the next one sets out when it asks for it, so it is not there
+    /// yet. Where one request has one answer nobody can tell. Where the firmware speaks up it matters: MeshCmd
+    /// hangs when the read after a read succeeds at once.
+    ///
+    /// Source: Linux `drivers/misc/mei/client.c`, flow control credits.
+    fn space_out(&mut self, fw: &Firmware) {
+        if let HandleState::Connected(connection) = &self.state
+            && connection.session.speaks_up()
+            && let Some(next) = self.rx.front_mut()
+        {
+            next.ready_at = next.ready_at.max(fw.now + fw.profile.timings.mei_reply_ms);
+        }
+    }
+
     /// From now on every call but connect and close is ENODEV. What was written and not taken is lost.
     fn disconnect(&mut self, fw: &mut Firmware) {
         if let HandleState::Connected(connection) = &mut self.state {
@@ -321,11 +335,7 @@ impl Bus {
         first.taken = end;
         if end == first.bytes.len() {
             handle.rx.pop_front();
-            // The driver lets the firmware send the next message once somebody asks for one: none is ever there at
-            // once, and MeshAgent counts on that.
-            if let Some(next) = handle.rx.front_mut() {
-                next.ready_at = next.ready_at.max(fw.now + fw.profile.timings.mei_reply_ms);
-            }
+            handle.space_out(fw);
             self.pump(fw, id);
         }
         Ok(part)
@@ -347,6 +357,13 @@ impl Bus {
             },
             _ => Readiness::ERROR,
         }
+    }
+
+    /// Whether a message for the host is here or on its way.
+    pub(crate) fn is_expecting(&self, id: HandleId) -> bool {
+        self.handles
+            .get(&id)
+            .is_some_and(|handle| !handle.rx.is_empty())
     }
 
     /// What the handle's client told at connect, while it is connected.

@@ -428,6 +428,20 @@ pub struct Assumptions {
     /// When the firmware drops an LME connection by itself.
     #[serde(default)]
     pub lme_drop: LmeDrop,
+    /// Which number a new LME channel gets.
+    #[serde(default)]
+    pub lme_numbers: LmeNumbers,
+}
+
+/// Which number a new LME channel gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LmeNumbers {
+    /// The one after the last that was given out, so that a late CLOSE finds nobody.
+    #[default]
+    InTurn,
+    /// The lowest free one, as seen in remote access. The second CLOSE of MicroLMS may hit a new channel then.
+    Lowest,
 }
 
 /// When the firmware drops an LME connection by itself: the host's next call fails with ENODEV, and it has to

@@ -387,8 +387,12 @@ impl Node {
         answered && !self.parked.is_empty()
     }
 
-    /// The kernel wakes every reader; those who find the message gone return with nothing.
+    /// The kernel wakes every reader; those who find the message gone return with nothing. Where another is on
+    /// its way, they get that instead: who is faster is up to chance.
     fn disappoint(&mut self, file: u64, out: &mut impl Outlet) {
+        if self.file(file).is_ok_and(OpenFile::is_expecting) {
+            return;
+        }
         self.parked.retain(|parked| {
             let loses = parked.file == file && matches!(parked.call, Call::Read { .. });
             if loses {

@@ -75,6 +75,10 @@ impl File {
         self.unread = bytes;
     }
 
+    pub(super) fn is_expecting(&self) -> bool {
+        !self.unread.is_empty() || self.open.as_ref().is_some_and(OpenFile::is_expecting)
+    }
+
     pub(super) fn readiness(&mut self) -> Readiness {
         if self.strayed {
             self.forward();

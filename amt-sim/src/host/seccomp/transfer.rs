@@ -217,8 +217,9 @@ impl Server {
                 return process::exists(call.tid);
             }
             let reads = matches!(call.work, Work::Read { .. });
-            if reads && served {
+            if reads && served && !file.is_expecting() {
                 // The kernel wakes every reader; those who find the message gone return with nothing.
+                // Where another is on its way, they get that instead: who is faster is up to chance.
                 ends.push((call.id, (Answer::Value(0), Undo::Nothing)));
                 return false;
             }

@@ -7,8 +7,9 @@
 //!    │ CLOSE of the host  ▼
 //!    └───────────────── closing
 //! ```
-//! Numbers go round: one that was given up comes last, so that a host's second CLOSE (rpc-go 2.x answers every CLOSE
-//! with one) meets a free number and not the next channel.
+//! Numbers are given out in turn, or the lowest first, as the profile says.
+
+use crate::device::LmeNumbers;
 
 /// Channels that the firmware has.
 pub(super) const CHANNELS: usize = 8;
@@ -41,37 +42,50 @@ pub(super) enum Slot<S> {
 #[derive(Debug)]
 pub(super) struct Channels<S> {
     slots: Vec<Slot<S>>,
-    /// Where the search for a free number begins.
-    next: usize,
     /// Where the next round of sending begins, so that no channel starves.
     pub(super) turn: usize,
+    /// Where the search for a free number begins.
+    next: usize,
 }
 
 impl<S> Channels<S> {
     pub(super) const fn new() -> Self {
         Self {
             slots: Vec::new(),
-            next: 0,
             turn: 0,
+            next: 0,
         }
     }
 
-    /// Takes the next free number; `None` when `limit` are in use.
-    pub(super) fn insert(&mut self, limit: usize, channel: Channel<S>) -> Option<u32> {
-        let index = self.free(limit)?;
-        while index >= self.slots.len() {
+    /// Takes a free number; `None` when `limit` are in use.
+    pub(super) fn insert(
+        &mut self,
+        limit: usize,
+        numbers: LmeNumbers,
+        channel: Channel<S>,
+    ) -> Option<u32> {
+        let first = match numbers {
+            LmeNumbers::InTurn => self.next,
+            LmeNumbers::Lowest => 0,
+        };
+        let index = (0..limit)
+            .map(|step| (first + step) % limit)
+            .find(|index| self.is_free(*index))?;
+        while self.slots.len() <= index {
             self.slots.push(Slot::Free);
         }
         *self.slots.get_mut(index)? = Slot::Open(channel);
-        self.next = (index + 1) % limit.max(1);
+        self.next = index + 1;
         u32::try_from(index).ok()
     }
 
-    pub(super) fn free(&self, limit: usize) -> Option<usize> {
-        let is_free = |index: &usize| matches!(self.slots.get(*index), None | Some(Slot::Free));
-        (0..limit)
-            .map(|step| (self.next + step) % limit)
-            .find(is_free)
+    /// Whether another channel can be opened.
+    pub(super) fn has_room(&self, limit: usize) -> bool {
+        (0..limit).any(|index| self.is_free(index))
+    }
+
+    fn is_free(&self, index: usize) -> bool {
+        matches!(self.slots.get(index), None | Some(Slot::Free))
     }
 
     pub(super) fn open_mut(&mut self, number: u32) -> Option<&mut Channel<S>> {

@@ -293,7 +293,7 @@ impl<P: Ports> Session<P> {
         } else {
             UNLIMITED
         };
-        if self.channels.free(limit).is_none() {
+        if !self.channels.has_room(limit) {
             return refuse(fw, ends.port, OpenFailure::RESOURCE_SHORTAGE);
         }
         let opened = u16::try_from(ends.port)
@@ -311,7 +311,8 @@ impl<P: Ports> Session<P> {
             receive_window: ours,
             owed: 0,
         };
-        let Some(number) = self.channels.insert(limit, channel) else {
+        let numbers = fw.profile.assumptions.lme_numbers;
+        let Some(number) = self.channels.insert(limit, numbers, channel) else {
             self.ports.close(fw, stream);
             return refuse(fw, ends.port, OpenFailure::RESOURCE_SHORTAGE);
         };

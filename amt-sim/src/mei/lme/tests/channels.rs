@@ -3,14 +3,23 @@
 use rstest::rstest;
 
 use super::*;
+use crate::device::LmeNumbers;
 
 fn failure(recipient: u32, reason: OpenFailure) -> Message {
     Message::ChannelOpenFailure { recipient, reason }
 }
 
-#[test]
-fn numbers_go_round() {
-    let mut rig = Rig::ready();
+#[rstest]
+#[case::in_turn(LmeNumbers::InTurn, [1, 3, 4], 5)]
+#[case::lowest(LmeNumbers::Lowest, [1, 3, 4], 5)]
+fn numbers_are_given_out_again(
+    #[case] numbers: LmeNumbers,
+    #[case] again: [u32; 3],
+    #[case] after: u32,
+) {
+    let mut profile = profile();
+    profile.assumptions.lme_numbers = numbers;
+    let mut rig = Rig::of(profile, Mode::PreProvisioning).shaken();
     for expected in 0..8 {
         assert_eq!(rig.open(20 + expected, 4096), expected);
     }
@@ -18,13 +27,27 @@ fn numbers_go_round() {
         rig.ask(open(9, 4096, 16992)),
         [failure(9, OpenFailure::RESOURCE_SHORTAGE)]
     );
-    assert_eq!(rig.ask(close(3)), [close(23)]);
-    assert_eq!(rig.ask(close(1)), [close(21)]);
-    assert_eq!(rig.open(30, 4096), 1);
-    assert_eq!(rig.open(31, 4096), 3);
-    assert_eq!(rig.ask(close(3)), [close(31)]);
-    assert_eq!(rig.ask(close(5)), [close(25)]);
-    assert_eq!(rig.open(32, 4096), 5);
+    for number in [3, 1, 5, 4] {
+        assert_eq!(rig.ask(close(number)), [close(20 + number)]);
+    }
+    assert_eq!([30, 31, 32].map(|sender| rig.open(sender, 4096)), again);
+    assert_eq!(rig.ask(close(7)), [close(27)]);
+    assert_eq!(rig.open(33, 4096), after);
+}
+
+/// MicroLMS says CLOSE when its program hangs up, and again when AMT answers; by then its next channel is open.
+#[rstest]
+#[case::in_turn(LmeNumbers::InTurn, true)]
+#[case::lowest(LmeNumbers::Lowest, false)]
+fn a_second_close_may_hit_the_next_channel(#[case] numbers: LmeNumbers, #[case] lives: bool) {
+    let mut profile = profile();
+    profile.assumptions.lme_numbers = numbers;
+    let mut rig = Rig::of(profile, Mode::PreProvisioning).shaken();
+    let first = rig.open(1, 4096);
+    assert_eq!(rig.ask(close(first)), [close(1)]);
+    let second = rig.open(2, 4096);
+    rig.send(close(first));
+    assert_eq!(!rig.ask(data(second, b"hi")).is_empty(), lives);
 }
 
 #[rstest]
@@ -85,6 +108,11 @@ fn a_number_is_taken_until_both_closed_it() {
     assert_ne!(first, second);
     assert!(rig.ask(close(first)).is_empty());
     assert_eq!(rig.ask(data(second, b"hi")), [data(6, b"hi")]);
+    rig.fw.profile = std::sync::Arc::new({
+        let mut profile = profile();
+        profile.assumptions.lme_numbers = LmeNumbers::Lowest;
+        profile
+    });
     assert_eq!(rig.open(7, 4096), first);
 }
 
