@@ -22,6 +22,20 @@ pub(super) struct Place<'a> {
     pub(super) folder: &'a Path,
 }
 
+impl<'a> Place<'a> {
+    /// A machine that nobody has used.
+    pub(super) fn machine(
+        &self,
+        profile: &'static str,
+        seed: u64,
+        root: &Path,
+    ) -> Result<Machine<'a>> {
+        let folder = self.folder.join(format!("machine-{seed}"));
+        let root = root.to_owned();
+        Machine::new(self.amt_sim, self.backend, profile, seed, folder, root)
+    }
+}
+
 /// An agent that brings the device to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Agent {
@@ -85,16 +99,6 @@ pub(super) const ACTIVATIONS: &[Activation] = &[
         action: "acmactivate",
         and_back: false,
     },
-    Activation {
-        title: "ACM over TLS, MeshAgent, local ports",
-        agent: Agent::MeshAgent,
-        ports: Ports::Local,
-        group: group::AGENTS_TLS,
-        profile: "alder-lake-16",
-        seed: 105,
-        action: "acmactivate-tls",
-        and_back: false,
-    },
 ];
 
 /// The server's last word about a device that it has dealt with.
@@ -108,22 +112,14 @@ const NOT_REPORTED: &str = " 2 5";
 const WITHIN: u64 = 60;
 
 pub(super) fn run(place: &Place<'_>, server: &mut Server, activation: &Activation) -> Result<()> {
-    let folder = place.folder.join(format!("machine-{}", activation.seed));
-    let mut machine = Machine::new(
-        place.amt_sim,
-        place.backend,
-        activation.profile,
-        activation.seed,
-        folder,
-        server.root.clone(),
-    )?;
+    let mut machine = place.machine(activation.profile, activation.seed, &server.root)?;
     let (mode, shown) = match activation.group.policy {
         Policy::Client => (Mode::Client, "activated in Client Control Mode (CCM)"),
         _ => (Mode::Admin, "activated in Admin Control Mode (ACM)"),
     };
     one_visit(place, server, &mut machine, activation, &activation.group)?;
     machine.went_to(mode)?;
-    let logged = server.activation(&machine.uuid()?, activation.group.domain)?;
+    let logged = server.activation(&machine.uuid()?)?;
     ensure!(
         logged["action"] == activation.action && logged["password"] == PASSWORD,
         "amtactivation.log: expected action {:?}, actual {logged}",
