@@ -79,7 +79,7 @@ impl Findings {
         let known: Vec<&str> = known.into_iter().collect();
         let help = match closest(&word.value, known.iter().copied()) {
             Some(near) => Some(format!("did you mean `{near}`?")),
-            None if known.len() <= 12 => Some(format!("known: {}", known.join(", "))),
+            None if (1..=12).contains(&known.len()) => Some(format!("known: {}", known.join(", "))),
             None => None,
         };
         self.push(

@@ -126,6 +126,69 @@ fn mistakes(#[case] name: &str, #[case] good: &str, #[case] bad: &str) {
     insta::assert_snapshot!(format!("mistake_{name}"), shown(&GOOD.replace(good, bad)));
 }
 
+const SET_UP: &str = r#"id = "setup.sample"
+title = "A sample"
+story = "It is told."
+requirements = ["device.setup.nonce-order"]
+tags = ["sample"]
+roles = ["application", "server"]
+needs = ["host-setup"]
+
+[device]
+profile = "tiger-lake-15"
+
+[[step]]
+do = "application.prepare"
+with = { hash = "swapped-nonces" }
+
+[[step]]
+do = "application.setup-signed"
+with = { algorithm = 2 }
+
+[[step]]
+expect = { facts = { "return-value" = 5, "refused-by" = "Setup" } }
+requirement = "device.setup.nonce-order"
+severity = "MUST"
+
+[[step]]
+expect = { journal_distinct = "host-based-setup", field = "mc_nonce" }
+requirement = "device.setup.nonce-order"
+severity = "MUST"
+"#;
+
+#[rstest]
+#[case("unknown_order", "hash = \"swapped", "hsah = \"swapped")]
+#[case("order_of_another_role", "hash = \"swapped-nonces\"", "by = \"both\"")]
+#[case("unknown_form", "swapped-nonces", "swaped-nonces")]
+#[case("wrong_type_of_order", "algorithm = 2", "algorithm = \"two\"")]
+#[case(
+    "order_for_nothing",
+    "do = \"application.prepare\"",
+    "do = \"application.look\""
+)]
+#[case("missing_set_up_role", ", \"server\"]", "]")]
+#[case("unknown_fact_of_several", "\"refused-by\"", "\"refusd-by\"")]
+#[case("wrong_value_of_several", "\"Setup\"", "\"Set-up\"")]
+#[case(
+    "device_cannot_say",
+    "facts = { \"return-value\" = 5, \"refused-by\" = \"Setup\" }",
+    "matches_device = [\"return-value\"]"
+)]
+#[case(
+    "unknown_refusal",
+    "journal_distinct = \"host-based-setup\", field = \"mc_nonce\"",
+    "journal = \"host-based-setup\", refusal = \"nonces-swaped\""
+)]
+#[case("distinct_without_field", ", field = \"mc_nonce\"", "")]
+fn mistakes_in_set_up(#[case] name: &str, #[case] good: &str, #[case] bad: &str) {
+    assert_eq!(shown(SET_UP), "nothing");
+    assert!(SET_UP.contains(good), "{good}");
+    insta::assert_snapshot!(
+        format!("mistake_{name}"),
+        shown(&SET_UP.replacen(good, bad, 1))
+    );
+}
+
 #[test]
 fn several_mistakes_in_one_go() {
     let bad = GOOD

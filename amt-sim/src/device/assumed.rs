@@ -68,6 +68,8 @@ assumptions! {
     HTTP_BAD_REQUEST = "device.assumed.http-bad-request";
     /// What paths other than `/wsman` and methods other than POST are answered with.
     HTTP_PAGES = "device.assumed.http-pages";
+    /// The connection ends after a request without Host, unless it asks to be kept.
+    HTTP_WITHOUT_HOST = "device.assumed.http-without-host";
     /// An account is locked for a while after wrong passwords.
     LOGIN_LOCK = "device.assumed.login-lock";
     /// How many channels LME has, and their window.

@@ -96,6 +96,9 @@ pub enum Event {
         /// What a method returned.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         return_value: Option<u32>,
+        /// The value's name, where it has one that is the same everywhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<String>,
         /// Name of the fault, or `NotAuthorized`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fault: Option<String>,

@@ -46,7 +46,12 @@ impl Head {
                 .flat_map(|value| value.split(','))
                 .any(|word| word.trim().eq_ignore_ascii_case(token))
         };
-        !says("close") && (self.is_current || says("keep-alive"))
+        // rpc-go 2.52 over LME names no host, does not ask for the end, and waits for it all the same.
+        !says("close") && ((self.is_current && self.names_host()) || says("keep-alive"))
+    }
+
+    pub(crate) fn names_host(&self) -> bool {
+        self.values("host").next().is_some()
     }
 
     /// The target without query, and without scheme and authority when it has those.

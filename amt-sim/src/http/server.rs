@@ -39,6 +39,9 @@ pub(super) fn answer(
         });
     }
     let closes = !head.keeps_alive();
+    if head.is_current && !head.names_host() {
+        fw.assume(assumed::HTTP_WITHOUT_HOST);
+    }
     let (outcome, caller) = match (head.path(), head.method.as_str()) {
         ("/wsman", "POST") => behind_login(fw, stream, from, request, |fw, caller| {
             ask_wsman(fw, stream, caller, &request.body, closes)

@@ -112,8 +112,7 @@ fn bytes_that_are_no_certificate() {
     // The outer identifier says SHA-384, the signed one SHA-256.
     let oid = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b";
     let outer = (0..good.len())
-        .filter(|at| good[*at..].starts_with(oid))
-        .next_back()
+        .rfind(|at| good[*at..].starts_with(oid))
         .unwrap();
     let mut torn = good;
     torn[outer + 8] = 12;

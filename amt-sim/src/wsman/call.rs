@@ -19,7 +19,7 @@
 
 use super::fault::Fault;
 use super::request::Element;
-use super::value::{Instance, Reference, Selectors, Value};
+use super::value::{Reference, Selectors, Value};
 use super::{After, base64};
 use crate::device::{Caller, Firmware, Realm};
 
@@ -185,59 +185,60 @@ impl Outcome {
     }
 }
 
-impl Call<'_> {
-    /// The instance as it is now.
-    pub(crate) fn current(&self, class: &str) -> Option<Instance> {
-        super::store::find(self.fw, class, &self.instance)
-    }
-}
-
 /// Return values, by their names in the AMT guide (PT_STATUS) and, at the end, in the CIM state-change list.
 ///
 /// Source: "Intel AMT Implementation and Reference Guide", page "Errors and return values"; MOF value maps.
 pub(crate) mod status {
-    pub(crate) const SUCCESS: u32 = 0;
-    pub(crate) const INTERNAL_ERROR: u32 = 1;
-    pub(crate) const NOT_READY: u32 = 2;
-    pub(crate) const INVALID_PT_MODE: u32 = 3;
-    pub(crate) const INVALID_NAME: u32 = 12;
-    pub(crate) const NOT_PERMITTED: u32 = 16;
-    pub(crate) const MAX_LIMIT_REACHED: u32 = 23;
-    pub(crate) const INVALID_PROVISIONING_STATE: u32 = 32;
-    pub(crate) const INVALID_INDEX: u32 = 35;
-    pub(crate) const INVALID_PARAMETER: u32 = 36;
-    pub(crate) const FLASH_WRITE_LIMIT_EXCEEDED: u32 = 38;
-    pub(crate) const INVALID_HANDLE: u32 = 2053;
-    pub(crate) const INVALID_PASSWORD: u32 = 2054;
-    pub(crate) const INVALID_REALM: u32 = 2055;
-    pub(crate) const DATA_MISSING: u32 = 2057;
-    pub(crate) const DUPLICATE: u32 = 2058;
-    pub(crate) const PKI_MISSING_KEYS: u32 = 2060;
-    pub(crate) const PKI_GENERATING_KEYS: u32 = 2061;
-    pub(crate) const INVALID_KEY: u32 = 2062;
-    pub(crate) const INVALID_CERTIFICATE: u32 = 2063;
-    pub(crate) const CERTIFICATE_KEY_MISMATCH: u32 = 2064;
-    pub(crate) const MAX_KERBEROS_DOMAINS_REACHED: u32 = 2065;
-    pub(crate) const UNSUPPORTED: u32 = 2066;
-    pub(crate) const NOT_FOUND: u32 = 2068;
-    pub(crate) const INVALID_CREDENTIALS: u32 = 2069;
-    pub(crate) const AUDIT_FAIL: u32 = 2075;
-    pub(crate) const BLOCKING_COMPONENT: u32 = 2076;
-    pub(crate) const USER_CONSENT_REQUIRED: u32 = 2081;
-    pub(crate) const OPERATION_IN_PROGRESS: u32 = 2082;
+    macro_rules! statuses {
+        ($($name:ident = $value:literal;)*) => {
+            $(pub(crate) const $name: u32 = $value;)*
+
+            /// The name of a value that means the same in every method: PT_STATUS from 12 on, and 0.
+            ///
+            /// Below, every method's class counts for itself.
+            pub(crate) fn name(value: u32) -> Option<&'static str> {
+                const NAMES: &[(u32, &str)] = &[$(($name, stringify!($name))),*];
+                let (_, name) = NAMES.iter().find(|(known, _)| *known == value)?;
+                (value == SUCCESS || value >= INVALID_NAME).then_some(*name)
+            }
+        };
+    }
+
+    statuses! {
+        SUCCESS = 0;
+        INTERNAL_ERROR = 1;
+        NOT_READY = 2;
+        INVALID_NAME = 12;
+        NOT_PERMITTED = 16;
+        MAX_LIMIT_REACHED = 23;
+        INVALID_PROVISIONING_STATE = 32;
+        INVALID_INDEX = 35;
+        INVALID_PARAMETER = 36;
+        FLASH_WRITE_LIMIT_EXCEEDED = 38;
+        INVALID_HANDLE = 2053;
+        INVALID_PASSWORD = 2054;
+        INVALID_REALM = 2055;
+        DATA_MISSING = 2057;
+        DUPLICATE = 2058;
+        PKI_MISSING_KEYS = 2060;
+        PKI_GENERATING_KEYS = 2061;
+        INVALID_KEY = 2062;
+        INVALID_CERTIFICATE = 2063;
+        CERTIFICATE_KEY_MISMATCH = 2064;
+        MAX_KERBEROS_DOMAINS_REACHED = 2065;
+        UNSUPPORTED = 2066;
+        NOT_FOUND = 2068;
+        INVALID_CREDENTIALS = 2069;
+        AUDIT_FAIL = 2075;
+        BLOCKING_COMPONENT = 2076;
+        USER_CONSENT_REQUIRED = 2081;
+        OPERATION_IN_PROGRESS = 2082;
+    }
 
     /// Methods that CIM itself defines (RequestStateChange and others) count differently.
     pub(crate) mod cim {
-        pub(crate) const COMPLETED: u32 = 0;
         pub(crate) const NOT_SUPPORTED: u32 = 1;
         pub(crate) const UNKNOWN_ERROR: u32 = 2;
-        pub(crate) const TIMEOUT: u32 = 3;
-        pub(crate) const FAILED: u32 = 4;
         pub(crate) const INVALID_PARAMETER: u32 = 5;
-        pub(crate) const IN_USE: u32 = 6;
-        pub(crate) const JOB_STARTED: u32 = 4096;
-        pub(crate) const INVALID_TRANSITION: u32 = 4097;
-        pub(crate) const TIMEOUT_UNSUPPORTED: u32 = 4098;
-        pub(crate) const BUSY: u32 = 4099;
     }
 }

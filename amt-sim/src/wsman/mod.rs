@@ -175,6 +175,7 @@ fn journal(
         action: action.to_owned(),
         class: class.to_owned(),
         return_value,
+        status: return_value.and_then(call::status::name).map(str::to_owned),
         fault: fault.map(str::to_owned),
     });
 }

@@ -91,17 +91,17 @@ pub(crate) fn perform(
         Action::Put => {
             allowed(access::may_write(fw, caller, class))?;
             offered(class.operations.put)?;
-            put(fw, caller, class, request, given()?)
+            put(fw, class, request, given()?)
         }
         Action::Create => {
             allowed(access::may_write(fw, caller, class))?;
             offered(class.operations.create)?;
-            create(fw, caller, class, request, given()?)
+            create(fw, class, request, given()?)
         }
         Action::Delete => {
             allowed(access::may_write(fw, caller, class))?;
             offered(class.operations.delete)?;
-            delete(fw, caller, class, request)
+            delete(fw, class, request)
         }
         Action::Invoke(name) => invoke(fw, caller, class, request, name),
         Action::Identify | Action::Eventing(_) | Action::Unknown => {
@@ -204,7 +204,6 @@ fn properties(fw: &mut Firmware, class: &Class, body: &Element) -> Result<Instan
 
 fn put(
     fw: &mut Firmware,
-    caller: &Caller,
     class: &Class,
     request: &Request,
     body: &Element,
@@ -232,7 +231,6 @@ fn put(
         Some(hook) => {
             let change = Change {
                 fw,
-                caller,
                 keys: keys.clone(),
                 selectors: request.selectors.clone(),
                 before: before.clone(),
@@ -267,7 +265,6 @@ fn put(
 
 fn create(
     fw: &mut Firmware,
-    caller: &Caller,
     class: &Class,
     request: &Request,
     body: &Element,
@@ -295,7 +292,6 @@ fn create(
         Some(hook) => {
             let change = Change {
                 fw,
-                caller,
                 keys: keys.clone(),
                 selectors: request.selectors.clone(),
                 before: Instance::new(),
@@ -331,12 +327,7 @@ fn create(
     })
 }
 
-fn delete(
-    fw: &mut Firmware,
-    caller: &Caller,
-    class: &Class,
-    request: &Request,
-) -> Result<Done, Refused> {
+fn delete(fw: &mut Firmware, class: &Class, request: &Request) -> Result<Done, Refused> {
     let before = find(fw, class, request, &Instance::new())?;
     let keys = class.keys_of(&before);
     let hook = classes::provider(&class.name).and_then(|provider| provider.delete);
@@ -344,7 +335,6 @@ fn delete(
         Some(hook) => {
             let change = Change {
                 fw,
-                caller,
                 keys: keys.clone(),
                 selectors: request.selectors.clone(),
                 after: before.clone(),

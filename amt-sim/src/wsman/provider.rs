@@ -4,7 +4,7 @@
 use super::After;
 use super::fault::Fault;
 use super::value::{Instance, Selectors, Value};
-use crate::device::{Caller, Firmware};
+use crate::device::Firmware;
 
 /// A class's own code. Whatever is `None` is done by the data and the store.
 ///
@@ -53,7 +53,6 @@ impl Provider {
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
     pub(crate) fw: &'a mut Firmware,
-    pub(crate) caller: &'a Caller,
     /// All keys of the instance; at a Create those that the client gave.
     pub(crate) keys: Selectors,
     /// Selectors as the client sent them, for classes that are addressed in odd ways.
@@ -103,12 +102,6 @@ impl Applied {
             created: keys,
             ..Self::elsewhere()
         }
-    }
-
-    #[must_use]
-    pub(crate) fn then(mut self, after: After) -> Self {
-        self.then = after;
-        self
     }
 
     /// No instance in the answer to Put.

@@ -139,10 +139,6 @@ impl Instance {
         self.0.insert(name.to_owned(), value.into());
     }
 
-    pub(crate) fn remove(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name)
-    }
-
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }

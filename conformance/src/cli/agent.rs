@@ -1,16 +1,18 @@
-//! The reference agent as a program: whatever can run a real agent can be tried with it first.
+//! The reference roles as programs: whatever can run a real agent can be tried with them first.
 
 use std::io::Write;
 
 use amt_sim::host::port::NodePort;
 
-use super::{Console, DiscoverArgs, Stop};
-use crate::fact::{Feature, show};
+use super::{AgentArgs, Console, Stop};
+use crate::fact::{Facts, Feature, show};
 use crate::role::agent::ReferenceAgent;
+use crate::role::setup::{Cast, Host};
 use crate::role::{Ending, WallClock, Wanted};
-use crate::scenario::Outcome;
+use crate::run::Plan;
+use crate::scenario::{Action, Order, Outcome};
 
-pub(super) fn discover(args: &DiscoverArgs, console: &mut Console) -> Result<u8, Stop> {
+pub(super) fn discover(args: &AgentArgs, console: &mut Console) -> Result<u8, Stop> {
     let port = NodePort::at(&args.node);
     let agent = ReferenceAgent {
         misbehaviour: args.misbehave,
@@ -20,15 +22,49 @@ pub(super) fn discover(args: &DiscoverArgs, console: &mut Console) -> Result<u8,
     for remark in &report.remarks {
         eprintln!("{remark}");
     }
+    tell(&report.facts, args.json, console)?;
+    Ok(u8::from(report.ending != Ending::Outcome(Outcome::Done)))
+}
+
+/// Application, server and checker in one process, one after the other.
+pub(super) fn set_up(args: &AgentArgs, console: &mut Console) -> Result<u8, Stop> {
+    let host = Host {
+        port: &NodePort::at(&args.node),
+        clock: &WallClock::default(),
+    };
+    let mut cast = Cast::new(Plan::SEED, args.misbehave);
+    let mut facts = Facts::new();
+    let mut good = true;
+    for action in [
+        Action::ApplicationPrepare,
+        Action::ServerIssue,
+        Action::ApplicationSetupSigned,
+        Action::CheckerCheck,
+    ] {
+        let report = cast.act(action, &Order::default(), host);
+        for remark in &report.remarks {
+            eprintln!("{remark}");
+        }
+        facts.extend(report.facts);
+        good = report.ending == Ending::Outcome(Outcome::Done);
+        if !good {
+            break;
+        }
+    }
+    tell(&facts, args.json, console)?;
+    Ok(u8::from(!good))
+}
+
+fn tell(facts: &Facts, json: bool, console: &mut Console) -> Result<(), Stop> {
     let out = &mut console.out;
-    if args.json {
-        let facts = serde_json::to_string_pretty(&report.facts).map_err(std::io::Error::from)?;
+    if json {
+        let facts = serde_json::to_string_pretty(facts).map_err(std::io::Error::from)?;
         writeln!(out, "{facts}")?;
     } else {
-        for (fact, value) in &report.facts {
+        for (fact, value) in facts {
             match value.as_array() {
                 Some(list) if list.iter().all(serde_json::Value::is_object) => {
-                    writeln!(out, "{:<20}", fact.name())?;
+                    writeln!(out, "{:<27}", fact.name())?;
                     for entry in list {
                         let text = |key: &str| entry.get(key).map_or(String::new(), show);
                         writeln!(
@@ -42,12 +78,12 @@ pub(super) fn discover(args: &DiscoverArgs, console: &mut Console) -> Result<u8,
                 }
                 Some(list) => {
                     let words: Vec<String> = list.iter().map(show).collect();
-                    writeln!(out, "{:<20} {}", fact.name(), words.join(", "))?;
+                    writeln!(out, "{:<27} {}", fact.name(), words.join(", "))?;
                 }
-                None => writeln!(out, "{:<20} {}", fact.name(), show(value))?,
+                None => writeln!(out, "{:<27} {}", fact.name(), show(value))?,
             }
         }
     }
     out.flush()?;
-    Ok(u8::from(report.ending != Ending::Outcome(Outcome::Done)))
+    Ok(())
 }

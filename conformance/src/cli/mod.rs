@@ -139,11 +139,15 @@ struct DoctorArgs {
 #[derive(Debug, Subcommand)]
 enum AgentCommand {
     /// Find out about the AMT device of this machine
-    Discover(DiscoverArgs),
+    Discover(AgentArgs),
+    /// Set the AMT device of this machine up as the guide's signed flow does, and check the record
+    ///
+    /// Keys, nonces and passwords are public and the same every time: for simulated devices only.
+    SetUp(AgentArgs),
 }
 
 #[derive(Debug, Args)]
-struct DiscoverArgs {
+struct AgentArgs {
     /// Print one JSON object: facts by name
     #[arg(long)]
     json: bool,
@@ -249,9 +253,10 @@ fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
         Command::Ledger => list::ledger(console),
         Command::Explain { id } => list::explain(id, console),
         Command::Doctor(args) => doctor::doctor(args, console),
-        Command::Agent {
-            command: AgentCommand::Discover(args),
-        } => agent::discover(args, console),
+        Command::Agent { command } => match command {
+            AgentCommand::Discover(args) => agent::discover(args, console),
+            AgentCommand::SetUp(args) => agent::set_up(args, console),
+        },
     }
 }
 

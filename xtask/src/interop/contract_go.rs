@@ -21,6 +21,7 @@ pub(crate) fn checks(bench: &Bench, table: &mut Table) {
             // A connection for every goroutine: what is tried here is the runtime, not the client's limit.
             device: &["--set", "mei.clients.amthi.connections=40"],
             unprivileged: false,
+            seconds: Setting::SECONDS,
         };
         let result = tools::clean_folder(PROGRAM)
             .and_then(|folder| {

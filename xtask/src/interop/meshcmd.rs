@@ -38,6 +38,7 @@ pub(crate) fn checks(bench: &Bench, given: Option<&Path>, table: &mut Table) {
                     profile: machine.profile,
                     device: &Expected::arguments(machine),
                     unprivileged: false,
+                    seconds: Setting::SECONDS,
                 };
                 let result = run(bench, &setting, &program, check, machine);
                 let title = format!("{name}, {} {}, {backend}", machine.profile, machine.preset);
@@ -110,6 +111,7 @@ fn as_ordinary_user(bench: &Bench, program: &Path, version: &str, table: &mut Ta
             profile: machine.profile,
             device: &[],
             unprivileged: true,
+            seconds: Setting::SECONDS,
         };
         let amt_sim = tools::public_copy(&bench.programs.amt_sim)?;
         let copy = tools::public_copy(program)?;

@@ -24,6 +24,14 @@ pub(super) enum Line {
 }
 
 impl Line {
+    /// How `activate --acm` is told the new administrator's password.
+    pub(super) const fn admin_password_flag(self) -> &'static str {
+        match self {
+            Self::Two => "--amtPassword",
+            Self::Three => "--password",
+        }
+    }
+
     /// What `amtinfo` calls a mode.
     pub(super) fn control_mode(self, mode: Mode) -> &'static str {
         match (mode, self) {
@@ -149,6 +157,7 @@ fn setting<'a>(
         profile: machine.profile,
         device,
         unprivileged: false,
+        seconds: Setting::SECONDS,
     }
 }
 
@@ -176,6 +185,7 @@ fn as_ordinary_user(bench: &Bench, program: &Path) -> Result<()> {
         profile: TIGER_LAKE.profile,
         device: &["--as-root"],
         unprivileged: true,
+        seconds: Setting::SECONDS,
     };
     let amt_sim = tools::public_copy(&bench.programs.amt_sim)?;
     let copy = tools::public_copy(program)?;

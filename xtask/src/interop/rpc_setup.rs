@@ -155,7 +155,7 @@ impl Device<'_> {
                 "activate",
                 "--local",
                 "--acm",
-                "--password",
+                self.line.admin_password_flag(),
                 PASSWORD,
                 "--provisioningCert",
                 &self.authority.pfx,
@@ -199,6 +199,8 @@ impl Device<'_> {
             profile: self.profile,
             device: &device,
             unprivileged: false,
+            // The 2.x line waits 20 s for a message that never comes, and 2 s after each answer.
+            seconds: 120,
         };
         under_device(
             &self.bench.programs.amt_sim,

@@ -24,6 +24,13 @@ pub(crate) struct Setting<'a> {
     pub(crate) device: &'a [&'a str],
     /// Run everything as an ordinary user.
     pub(crate) unprivileged: bool,
+    /// The program must end within.
+    pub(crate) seconds: u32,
+}
+
+impl Setting<'_> {
+    /// Enough for a program that asks a few questions.
+    pub(crate) const SECONDS: u32 = 30;
 }
 
 /// `timeout` of coreutils answers so when the limit struck.
@@ -95,7 +102,7 @@ pub(crate) fn under_device(
     } else {
         amt_sim.as_os_str()
     };
-    limited(30, first, &words, folder)
+    limited(setting.seconds, first, &words, folder)
 }
 
 impl Output {

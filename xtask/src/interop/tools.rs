@@ -24,6 +24,17 @@ const NAPALM_PACKAGES: [&str; 3] = [
 
 /// In CI a program from a registry must be there; elsewhere its absence is only said.
 pub(crate) fn missing(table: &mut Table, program: &str, version: &str, error: &anyhow::Error) {
+    unavailable(table, program, version, "install", error);
+}
+
+/// The same for whatever else a check needs of the machine.
+pub(crate) fn unavailable(
+    table: &mut Table,
+    program: &str,
+    version: &str,
+    what: &str,
+    error: &anyhow::Error,
+) {
     let why = format!("{error:#}");
     let in_ci = env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
     let outcome = if in_ci {
@@ -31,7 +42,7 @@ pub(crate) fn missing(table: &mut Table, program: &str, version: &str, error: &a
     } else {
         Outcome::Skipped(why)
     };
-    table.add(program, version, "install", outcome);
+    table.add(program, version, what, outcome);
 }
 
 /// A folder for what is installed and built; may be deleted at any time.

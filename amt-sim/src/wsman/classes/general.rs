@@ -2,7 +2,7 @@
 
 use super::super::After;
 use crate::device::{
-    ControlMode, Firmware, Mode, ProvisioningState, Realm, Refusal, Rule, Trigger, assumed,
+    ControlMode, Firmware, Interface, Mode, Principal, ProvisioningState, Realm, Refusal, Rule, Trigger, assumed,
     check_password,
 };
 use crate::wsman::call::{Access, Call, Method, Outcome, status};
@@ -194,6 +194,14 @@ fn seconds(fw: &Firmware) -> u32 {
 ///
 /// Source: "Intel AMT Implementation and Reference Guide", page "Set High Accuracy Time Synch"; MOF of the method.
 fn set_time(call: &mut Call<'_>) -> Outcome {
+    // The host's own clock may be kept out.
+    let local = call.caller.interface == Interface::Local;
+    let kept_out = store::find(call.fw, TIME, &call.instance)
+        .and_then(|service| service.int("LocalTimeSyncEnabled"))
+        == Some(2);
+    if local && kept_out && call.caller.principal != Principal::Admin {
+        return Outcome::status(status::NOT_PERMITTED);
+    }
     let number = |name| call.input.fits::<u32>(name);
     let (Some(device_then), Some(received), Some(sent)) =
         (number("Ta0"), number("Tm1"), number("Tm2"))

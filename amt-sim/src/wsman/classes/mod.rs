@@ -78,6 +78,11 @@ pub(crate) fn methods() -> impl Iterator<Item = &'static Method> {
 }
 
 #[cfg(test)]
+pub(crate) fn lives() -> impl Iterator<Item = &'static Live> {
+    LIVE.iter().copied().flatten()
+}
+
+#[cfg(test)]
 pub(crate) fn providers() -> impl Iterator<Item = &'static Provider> {
     PROVIDERS.iter().copied().flatten()
 }

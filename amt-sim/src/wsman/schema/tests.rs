@@ -1,6 +1,6 @@
 //! The class files are whole, and a broken one is told of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::wsman::classes;
@@ -38,6 +38,21 @@ fn every_method_and_provider_has_data() {
     }
     for provider in classes::providers() {
         assert!(class(provider.class).is_some(), "{}", provider.class);
+    }
+}
+
+#[test]
+fn no_method_provider_or_live_value_stands_twice() {
+    let mut seen = BTreeSet::new();
+    for method in classes::methods() {
+        let name = format!("{}.{}", method.class, method.name);
+        assert!(seen.insert(name.clone()), "{name}");
+    }
+    for provider in classes::providers() {
+        assert!(seen.insert(provider.class.to_owned()), "{}", provider.class);
+    }
+    for live in classes::lives() {
+        assert!(seen.insert(format!("live {}", live.name)), "{}", live.name);
     }
 }
 

@@ -63,6 +63,25 @@ fn local_time_sync_can_be_switched() {
 }
 
 #[test]
+fn the_host_does_not_set_a_clock_that_is_closed_to_it() {
+    let mut bench = Bench::admin();
+    bench.ask(&invoke(
+        TIME,
+        "EnableLocalTimeSync",
+        "<h:Enable>false</h:Enable>",
+    ));
+    let set = invoke(
+        TIME,
+        "SetHighAccuracyTimeSynch",
+        "<h:Ta0>1</h:Ta0><h:Tm1>1</h:Tm1><h:Tm2>1</h:Tm2>",
+    );
+    let mut bench = bench.seen_by_os_admin();
+    assert_eq!(returned(&bench.ask(&set)), "16");
+    let mut bench = Bench::admin().seen_by_os_admin();
+    assert_eq!(returned(&bench.ask(&set)), "0");
+}
+
+#[test]
 fn the_uuid_is_sixteen_octets() {
     let mut bench = Bench::admin();
     let answer = bench.ask(&invoke(SETUP, "GetUuid", ""));
@@ -163,8 +182,8 @@ fn methods_are_journaled_with_what_they_returned() {
     bench.ask(&invoke(SETUP, "ExtendProvisioningPeriod", ""));
     bench.ask(&invoke(SETUP, "GetUuid", ""));
     insta::assert_snapshot!(bench.journal().join("\n"), @r"
-    admin: ExtendProvisioningPeriod AMT_SetupAndConfigurationService: 32
-    admin: GetUuid AMT_SetupAndConfigurationService: 0
+    admin: ExtendProvisioningPeriod AMT_SetupAndConfigurationService: 32 INVALID_PROVISIONING_STATE
+    admin: GetUuid AMT_SetupAndConfigurationService: 0 SUCCESS
     ");
 }
 

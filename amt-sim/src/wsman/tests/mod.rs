@@ -102,11 +102,15 @@ impl Bench {
                     action,
                     class,
                     return_value,
+                    status,
                     fault,
                 } => {
                     let result = match (return_value, fault) {
                         (_, Some(fault)) => fault.clone(),
-                        (Some(value), None) => value.to_string(),
+                        (Some(value), None) => {
+                            let name = status.as_deref().unwrap_or("unnamed");
+                            format!("{value} {name}")
+                        }
                         (None, None) => "ok".to_owned(),
                     };
                     Some(format!("{user}: {action} {class}: {result}"))

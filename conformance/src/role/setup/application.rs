@@ -1,7 +1,7 @@
 //! The configuration application: the program on the host that sets the device up.
 //!
-//! 1. It draws McNonce, reads ConfigurationNonce and hashes both. 2. It sends the hash to the server. 3. The server sends
-//! signature and certificate. 4. It calls the method. Steps 5 and 6 are the device's and the checker's.
+//! It draws McNonce, reads ConfigurationNonce and hashes both (step 1 of the page), sends the hash to the server (2), gets
+//! signature and certificate from it (3) and calls the method (4). The other steps are the device's and the checker's.
 
 use amt_sim::device::Seed;
 use amt_sim::hex;

@@ -326,11 +326,11 @@ mod tests {
         let finished = shell("setsid sleep 1234 & echo started", LONG);
         assert_eq!(finished.ended, Ended::Exit(0));
         assert_eq!(finished.stdout, "started\n");
-        // Sooner or later it is no longer setsid(1) but the program that it runs.
+        // On a busy machine it is still the shell's copy, or setsid(1), and not yet the program that they run.
         let [daemon] = finished.left_behind.as_slice() else {
             panic!("{:?}", finished.left_behind)
         };
-        assert!(daemon.ends_with("sleep 1234"), "{daemon}");
+        assert!(daemon.contains("sleep 1234"), "{daemon}");
     }
 
     #[test]

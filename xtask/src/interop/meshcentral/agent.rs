@@ -35,6 +35,8 @@ pub(super) struct Machine<'a> {
     folder: PathBuf,
     /// Root certificate that is trusted for provisioning.
     root: PathBuf,
+    /// More arguments of `amt-sim run`: the life that a new machine has behind it.
+    past: Vec<&'static str>,
     runs: u32,
 }
 
@@ -55,8 +57,14 @@ impl<'a> Machine<'a> {
             seed,
             folder,
             root,
+            past: Vec::new(),
             runs: 0,
         })
+    }
+
+    /// Lets the machine be provisioned already.
+    pub(super) fn was_provisioned(&mut self, preset: &'static str, password: &'static str) {
+        self.past = vec!["--preset", preset, "--admin-password", password];
     }
 
     /// Starts a program that sees the device of this machine.
@@ -77,6 +85,7 @@ impl<'a> Machine<'a> {
         all.extend([OsStr::new("--state"), state.as_os_str()]);
         all.extend([OsStr::new("--journal"), journal.as_os_str()]);
         all.extend([OsStr::new("--trust"), self.root.as_os_str()]);
+        all.extend(self.past.iter().map(OsStr::new));
         if ports == Ports::Local {
             all.push(OsStr::new("--local-ports"));
         }
@@ -168,7 +177,7 @@ impl<'a> Machine<'a> {
         meshcmd: &Path,
         group: &Group,
     ) -> Result<Program> {
-        let url = format!("wss://127.0.0.1:{PORT}/{}apf.ashx", group.path());
+        let url = format!("wss://127.0.0.1:{PORT}/apf.ashx");
         let id = group.id();
         let words = [
             meshcmd.as_os_str(),
@@ -199,10 +208,7 @@ impl<'a> Machine<'a> {
             format!("MeshType={}", group.members as u8),
             format!("MeshID=0x{}", group.digits()),
             format!("ServerID={}", server.id),
-            format!(
-                "MeshServer=wss://127.0.0.1:{PORT}/{}agent.ashx",
-                group.path()
-            ),
+            format!("MeshServer=wss://127.0.0.1:{PORT}/agent.ashx"),
             String::new(),
         ];
         fs::write(folder.join("meshagent.msh"), settings.join("\r\n"))?;

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use amt_sim::Mode;
 use amt_sim::host::backend::Backend;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::agent::{Machine, Ports};
 use super::group::{self, Group, PASSWORD, Policy};
+use super::namespace::Program;
 use super::server::Server;
 
 /// Everything a row needs.
@@ -19,6 +20,20 @@ pub(super) struct Place<'a> {
     pub(super) package: &'a Path,
     pub(super) meshcmd: &'a Path,
     pub(super) folder: &'a Path,
+}
+
+impl<'a> Place<'a> {
+    /// A machine that nobody has used.
+    pub(super) fn machine(
+        &self,
+        profile: &'static str,
+        seed: u64,
+        root: &Path,
+    ) -> Result<Machine<'a>> {
+        let folder = self.folder.join(format!("machine-{seed}"));
+        let root = root.to_owned();
+        Machine::new(self.amt_sim, self.backend, profile, seed, folder, root)
+    }
 }
 
 /// An agent that brings the device to the server.
@@ -90,27 +105,21 @@ pub(super) const ACTIVATIONS: &[Activation] = &[
 const DONE: &str = " Done.\n";
 /// And about one that it gives up.
 const GIVEN_UP: &str = " Remove device ";
+/// End of that line (connection and reason) when the agent came before its report of an AMT.
+const NOT_REPORTED: &str = " 2 5";
 
 /// A whole activation takes seconds; waits that are left over may be in it twice.
 const WITHIN: u64 = 60;
 
 pub(super) fn run(place: &Place<'_>, server: &mut Server, activation: &Activation) -> Result<()> {
-    let folder = place.folder.join(format!("machine-{}", activation.seed));
-    let mut machine = Machine::new(
-        place.amt_sim,
-        place.backend,
-        activation.profile,
-        activation.seed,
-        folder,
-        server.root.clone(),
-    )?;
+    let mut machine = place.machine(activation.profile, activation.seed, &server.root)?;
     let (mode, shown) = match activation.group.policy {
         Policy::Client => (Mode::Client, "activated in Client Control Mode (CCM)"),
         _ => (Mode::Admin, "activated in Admin Control Mode (ACM)"),
     };
     one_visit(place, server, &mut machine, activation, &activation.group)?;
     machine.went_to(mode)?;
-    let logged = server.activation(&machine.uuid()?, activation.group.domain)?;
+    let logged = server.activation(&machine.uuid()?)?;
     ensure!(
         logged["action"] == activation.action && logged["password"] == PASSWORD,
         "amtactivation.log: expected action {:?}, actual {logged}",
@@ -125,6 +134,20 @@ pub(super) fn run(place: &Place<'_>, server: &mut Server, activation: &Activatio
         machine.is_in(&namespace, place.meshcmd, "pre-provisioning state")?;
     }
     Ok(())
+}
+
+/// Waits for the server's last word on the device.
+fn until_done(server: &mut Server, mut mark: usize, agent: &mut Program) -> Result<()> {
+    loop {
+        match server.says(mark, &[DONE, GIVEN_UP], WITHIN, agent)? {
+            0 => return Ok(()),
+            _ => match server.whole_line(mark, GIVEN_UP)? {
+                // It will ask again when the report is there.
+                (line, end) if line.ends_with(NOT_REPORTED) => mark = end,
+                _ => bail!("the server gave the device up"),
+            },
+        }
+    }
 }
 
 /// The agent comes, and the server does what the group's policy says.
@@ -143,11 +166,7 @@ fn one_visit(
             machine.start_meshagent(server, activation.ports, place.package, group)?
         }
     };
-    let done = match server.says(mark, &[DONE, GIVEN_UP], WITHIN, &mut program) {
-        Ok(0) => Ok(()),
-        Ok(_) => Err(anyhow::anyhow!("the server gave the device up")),
-        Err(error) => Err(error),
-    };
+    let done = until_done(server, mark, &mut program);
     done.with_context(|| {
         format!(
             "the server's story:\n{}\nthe agent's:\n{}",

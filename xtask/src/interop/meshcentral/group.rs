@@ -34,47 +34,37 @@ pub(super) struct Group {
     digits: &'static str,
     pub(super) policy: Policy,
     pub(super) members: Members,
-    /// The domain that its server knows it in; empty is the first.
-    pub(super) domain: &'static str,
 }
-
-/// The domain in which devices with AMT 14 or newer are activated over TLS.
-pub(super) const TLS_DOMAIN: &str = "tls";
 
 pub(super) const DEVICES_CLIENT: Group = Group {
     letters: "CCMC",
     digits: "082302",
     policy: Policy::Client,
     members: Members::Devices,
-    domain: "",
 };
 pub(super) const DEVICES_ADMIN: Group = Group {
     letters: "ACMC",
     digits: "002302",
     policy: Policy::Admin,
     members: Members::Devices,
-    domain: "",
 };
 pub(super) const AGENTS_CLIENT: Group = Group {
     letters: "CCMA",
     digits: "082300",
     policy: Policy::Client,
     members: Members::Agents,
-    domain: "",
 };
 pub(super) const AGENTS_ADMIN: Group = Group {
     letters: "ACMA",
     digits: "002300",
     policy: Policy::Admin,
     members: Members::Agents,
-    domain: "",
 };
 pub(super) const AGENTS_OFF: Group = Group {
     letters: "OFFA",
     digits: "385140",
     policy: Policy::Deactivate,
     members: Members::Agents,
-    domain: "",
 };
 pub(super) const GROUPS: &[Group] = &[
     DEVICES_CLIENT,
@@ -95,23 +85,15 @@ impl Group {
         self.digits.repeat(16)
     }
 
-    /// Where the server answers for it: empty or a folder.
-    pub(super) fn path(&self) -> String {
-        match self.domain {
-            "" => String::new(),
-            domain => format!("{domain}/"),
-        }
-    }
-
     /// The group as the server keeps it in its database.
     fn record(&self) -> Value {
         json!({
             "type": "mesh",
-            "_id": format!("mesh/{}/{}", self.domain, self.id()),
+            "_id": format!("mesh//{}", self.id()),
             "name": self.letters,
             "mtype": self.members as u8,
             "desc": "",
-            "domain": self.domain,
+            "domain": "",
             "links": {},
             "creation": 1,
             "amt": {
@@ -135,28 +117,13 @@ pub(super) fn database() -> String {
     text
 }
 
-/// The file in which a domain's activations are written down.
-pub(super) fn activation_log(domain: &str) -> String {
-    format!("amtactivation{domain}.log")
-}
+/// The file in which the server writes down whom it activates.
+pub(super) const ACTIVATION_LOG: &str = "amtactivation.log";
 
 /// The settings file. `certificates` is the folder that `amt-sim ca export` wrote.
 pub(super) fn settings(folder: &str, certificates: &str) -> Value {
     let chain =
         ["leaf.pem", "intermediate.pem", "root.pem"].map(|file| format!("{certificates}/{file}"));
-    let domain = |name: &str, over_tls: bool| {
-        json!({
-            "newAccounts": false,
-            "amtManager": { "tlsAcmActivation": over_tls },
-            "amtAcmActivation": {
-                "log": activation_log(name),
-                "certs": { "sim": {
-                    "certfiles": chain,
-                    "keyfile": format!("{certificates}/key.pem"),
-                } },
-            },
-        })
-    };
     json!({
         "settings": {
             "datapath": format!("{folder}/data"),
@@ -181,7 +148,18 @@ pub(super) fn settings(folder: &str, certificates: &str) -> Value {
             // Every step, on standard output.
             "debug": "amt,amtsca,mps,cert",
         },
-        "domains": { "": domain("", false), TLS_DOMAIN: domain(TLS_DOMAIN, true) },
+        "domains": { "": {
+            "newAccounts": false,
+            // Activation over TLS needs what the device does not do yet.
+            "amtManager": { "tlsAcmActivation": false },
+            "amtAcmActivation": {
+                "log": ACTIVATION_LOG,
+                "certs": { "sim": {
+                    "certfiles": chain,
+                    "keyfile": format!("{certificates}/key.pem"),
+                } },
+            },
+        } },
     })
 }
 

@@ -6,12 +6,14 @@
 mod agent;
 mod checks;
 mod group;
+mod life;
 mod namespace;
 mod server;
 
 use anyhow::Result;
 
 use self::checks::{ACTIVATIONS, Place};
+use self::namespace::Namespace;
 use self::server::Server;
 use super::table::{Outcome, Table};
 use super::{Bench, tools};
@@ -29,11 +31,19 @@ pub(crate) fn checks(bench: &Bench, table: &mut Table) {
         Ok(paths) => paths,
         Err(error) => return tools::missing(table, PROGRAM, tools::MESHCENTRAL, &error),
     };
-    let started = server::folder().and_then(|folder| {
-        Server::start(&package, &bench.programs.amt_sim, &folder).map(|server| (folder, server))
+    let apart = server::folder().and_then(|folder| {
+        let dmidecode = server::scripts().join("dmidecode");
+        Ok((Namespace::new(&folder, &dmidecode)?, folder))
     });
-    let (folder, mut server) = match started {
-        Ok(started) => started,
+    let (namespace, folder) = match apart {
+        Ok(apart) => apart,
+        Err(error) => {
+            return tools::unavailable(table, PROGRAM, tools::MESHCENTRAL, "namespaces", &error);
+        }
+    };
+    let started = Server::start(&package, &bench.programs.amt_sim, &folder, namespace);
+    let mut server = match started {
+        Ok(server) => server,
         Err(error) => {
             let outcome = Outcome::Failed(format!("{error:#}"));
             return table.add(PROGRAM, tools::MESHCENTRAL, "server", outcome);
@@ -50,6 +60,11 @@ pub(crate) fn checks(bench: &Bench, table: &mut Table) {
         meshcmd: &meshcmd,
         folder: &folder,
     };
+    let namespace = server.namespace.clone();
+    let lives = [life::client, life::admin].map(|life| life(&place, &namespace, &server.root));
+    for (title, result) in life::TITLES.into_iter().zip(lives) {
+        table.add(PROGRAM, tools::MESHCENTRAL, title, Outcome::of(result));
+    }
     for activation in ACTIVATIONS {
         let result = checks::run(&place, &mut server, activation);
         table.add(

@@ -95,6 +95,8 @@ impl Namespace {
         if self.of_users {
             command.args(["--user", "--preserve-credentials"]);
         }
+        // All of these become one another; the last ends with us, and takes everything inside along.
+        command.args(["setpriv", "--pdeathsig", "KILL"]);
         command.args(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         command.arg("env").arg("--chdir").arg(folder);
         for proxy in PROXIES {

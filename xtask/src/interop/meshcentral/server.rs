@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::group::{DNS_SUFFIX, activation_log, database, settings};
+use super::group::{ACTIVATION_LOG, DNS_SUFFIX, database, settings};
 use super::namespace::{Namespace, Program};
 use crate::interop::run::limited;
 use crate::interop::tools;
@@ -34,9 +34,14 @@ const REPAIRED: [&str; 3] = ["amtmanager.js", "meshagent.js", "amtmanager.js"];
 const STARTS_WITHIN: u64 = 60;
 
 impl Server {
-    pub(super) fn start(package: &Path, amt_sim: &Path, folder: &Path) -> Result<Self> {
-        let scripts = workspace::root().join("xtask/agents/meshcentral");
-        let namespace = Rc::new(Namespace::new(folder, &scripts.join("dmidecode"))?);
+    pub(super) fn start(
+        package: &Path,
+        amt_sim: &Path,
+        folder: &Path,
+        namespace: Namespace,
+    ) -> Result<Self> {
+        let namespace = Rc::new(namespace);
+        let scripts = scripts();
         let certificates = folder.join("ca");
         let export = [
             OsStr::new("ca"),
@@ -130,6 +135,16 @@ impl Server {
         self.program.prints(mark, texts, seconds, Some(agent))
     }
 
+    /// The line since the mark that holds this text, and where it ends.
+    pub(super) fn whole_line(&self, mark: usize, text: &str) -> Result<(String, usize)> {
+        let printed = self.program.printed();
+        let found = printed.get(mark..).and_then(|new| new.find(text));
+        let start = mark + found.with_context(|| format!("{text:?} is gone from the log"))?;
+        let rest = printed.get(start..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        Ok((line.to_owned(), start + line.len()))
+    }
+
     /// What the server said about AMT since the mark, without the traffic.
     pub(super) fn story(&self, mark: usize) -> String {
         let printed = self.program.printed();
@@ -142,8 +157,8 @@ impl Server {
     }
 
     /// The line about this device in the log of activations, which the server writes before it activates.
-    pub(super) fn activation(&self, uuid: &str, domain: &str) -> Result<serde_json::Value> {
-        let path = self.folder.join("data").join(activation_log(domain));
+    pub(super) fn activation(&self, uuid: &str) -> Result<serde_json::Value> {
+        let path = self.folder.join("data").join(ACTIVATION_LOG);
         let log = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let mut lines = log
             .lines()
@@ -160,6 +175,11 @@ impl Server {
 fn text(path: &Path) -> Result<&str> {
     path.to_str()
         .with_context(|| format!("{}: not UTF-8", path.display()))
+}
+
+/// Our scripts for the server and its agents.
+pub(super) fn scripts() -> PathBuf {
+    workspace::root().join("xtask/agents/meshcentral")
 }
 
 /// A folder of its own, below the target folder, for everything that a run leaves behind.

@@ -233,6 +233,19 @@ fn a_lost_descriptor_ends_its_connections(#[case] reset: bool) {
     assert_eq!(program.open(9), 0);
 }
 
+/// As with the credits of the real bus: the next message sets out when the one before was read.
+#[test]
+fn messages_come_one_at_a_time() {
+    let mut program = Program::new(&[]);
+    let handle = program.handle;
+    program.read().unwrap();
+    assert!(program.device.mei_is_expecting(handle));
+    assert_eq!(program.device.mei_read(handle, 5120), Err(Errno::Eagain));
+    assert!(!program.device.mei_readiness(handle).readable);
+    assert_eq!(program.read().unwrap()[0], opcode::SERVICE_REQUEST);
+    assert!(!program.device.mei_is_expecting(handle));
+}
+
 #[test]
 fn lms_looks_whether_there_is_an_lme() {
     let mut program = Program::new(&[]);
