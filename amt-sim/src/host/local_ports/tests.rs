@@ -72,7 +72,7 @@ fn what_is_bound(#[case] preset: Preset, #[case] side: Interface, #[case] expect
 fn several_answers_on_one_connection() {
     let ports = open(&device(Preset::Admin), Interface::Network);
     let mut socket = connect(&ports).unwrap();
-    for part in ["GET /logon.", "htm HTTP/1.1\r\n\r", "\n"] {
+    for part in ["GET /logon.", "htm HTTP/1.1\r\nHost: amt\r\n\r", "\n"] {
         socket.write_all(part.as_bytes()).unwrap();
         std::thread::sleep(Duration::from_millis(10));
     }
