@@ -39,6 +39,23 @@ fn the_corpus_and_its_mutations(#[case] target: &str, #[case] run: fn(&[u8])) {
     }
 }
 
+/// A corpus whose logins do not hold would test little.
+#[test]
+fn the_logins_of_the_corpus_hold() {
+    let of = |file: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        fs::read(folder.join(file)).unwrap()
+    };
+    for file in ["http/rpcgo-lms", "http/rpcgo-lme", "http/rps"] {
+        assert_eq!(body::http::statuses(&of(file)), [401, 200], "{file}");
+    }
+    for file in ["http/meshcommander", "http/openwsman"] {
+        assert_eq!(body::http::statuses(&of(file)), [401, 200, 200], "{file}");
+    }
+    let setup = body::soap::statuses(&of("soap/rpcgo-activate-ccm.xml"));
+    assert_eq!(setup, [[200, 200, 200], [200, 200, 200]]);
+}
+
 /// Says which input it was, and leaves it where it can be looked at.
 fn attempt(run: fn(&[u8]), input: &[u8], name: &str, turn: Option<usize>) {
     if catch_unwind(AssertUnwindSafe(|| run(input))).is_err() {

@@ -16,18 +16,23 @@ pub const NEXT: u8 = 0x1d;
 const MOST_BODIES: usize = 16;
 
 pub fn run(input: &[u8]) {
-    if input.len() > LONGEST_INPUT {
-        return;
+    if input.len() <= LONGEST_INPUT {
+        statuses(input);
     }
+}
+
+/// What the administrator is answered, and the host's own account.
+pub fn statuses(input: &[u8]) -> [Vec<u16>; 2] {
     let admin = Login::new("admin".to_owned(), Preset::PASSWORD.to_owned());
-    talk(device(Preset::Admin), Interface::Network, admin, input);
+    let admin = talk(device(Preset::Admin), Interface::Network, admin, input);
     let fresh = device(Preset::Factory);
     let account = fresh.local_account();
     let os_admin = Login::new(account.user.to_string(), account.password.clone());
-    talk(fresh, Interface::Local, os_admin, input);
+    [admin, talk(fresh, Interface::Local, os_admin, input)]
 }
 
-fn talk(mut device: Device, side: Interface, mut login: Login, input: &[u8]) {
+fn talk(mut device: Device, side: Interface, mut login: Login, input: &[u8]) -> Vec<u16> {
+    let mut statuses = Vec::new();
     let before = Before::of(&device);
     let mut now = Instant::POWER_ON;
     for body in input.split(|byte| *byte == NEXT).take(MOST_BODIES) {
@@ -41,9 +46,11 @@ fn talk(mut device: Device, side: Interface, mut login: Login, input: &[u8]) {
             400 | 401 => {}
             other => panic!("status {other}"),
         }
+        statuses.push(status);
     }
     login.hang_up(&mut device);
     is_well(&mut device, &before, &mut now);
+    statuses
 }
 
 /// Readers in the field take ASCII and nothing else, and XML readers look at all of it.
