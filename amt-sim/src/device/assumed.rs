@@ -152,4 +152,6 @@ assumptions! {
     SELF_SIGNED = "device.assumed.self-signed-certificate";
     /// A TrustedCN with a leading dot stands for every name of that domain.
     TRUSTED_DOMAIN = "device.assumed.trusted-domain";
+    /// The suffixes of StartConfigurationHBased count as domains of the device, learnt and not typed in.
+    HOST_SUFFIXES = "device.assumed.host-suffixes";
 }

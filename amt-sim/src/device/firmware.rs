@@ -145,6 +145,9 @@ impl Firmware {
             self.setup.control_mode_changed();
             self.renew_configuration_nonce();
         }
+        if from != to {
+            self.setup.mode_changed();
+        }
         self.record(Event::ModeChanged { from, to, trigger });
         Ok(to)
     }
