@@ -40,6 +40,8 @@ pub(crate) struct Runtime {
     pub(crate) believed: Option<peer::Believed>,
     /// How often the mode has changed: who was accepted is accepted until it changes again.
     mode_changes: u64,
+    /// Made when it is first asked for.
+    on_die: Option<std::sync::Arc<crate::pki::OnDieChain>>,
 }
 
 impl Runtime {
