@@ -152,4 +152,14 @@ assumptions! {
     SELF_SIGNED = "device.assumed.self-signed-certificate";
     /// A TrustedCN with a leading dot stands for every name of that domain.
     TRUSTED_DOMAIN = "device.assumed.trusted-domain";
+    /// The record of a set-up over TLS has no address of the server.
+    SERVER_ADDRESS = "device.assumed.server-address";
+    /// SuffixListLen that is less than the bytes of the list counts its names.
+    SUFFIX_COUNT = "device.assumed.suffix-count";
+    /// StartConfigurationHBased answers with a hash by the algorithm that it was asked with.
+    HOST_BASED_ANSWER = "device.assumed.host-based-answer";
+    /// What the authorities of older on-die chains are called.
+    ON_DIE_NAMES = "device.assumed.on-die-names";
+    /// The suffixes of StartConfigurationHBased count as domains of the device, learnt and not typed in.
+    HOST_SUFFIXES = "device.assumed.host-suffixes";
 }

@@ -145,6 +145,13 @@ impl Firmware {
             self.setup.control_mode_changed();
             self.renew_configuration_nonce();
         }
+        if trigger == Trigger::CommitChanges {
+            self.record_setup_over_tls(from);
+        }
+        if from != to {
+            self.remember(|state| state.announced = None);
+            self.setup.mode_changed();
+        }
         self.record(Event::ModeChanged { from, to, trigger });
         Ok(to)
     }

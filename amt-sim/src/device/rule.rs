@@ -229,6 +229,14 @@ rules! {
     TLS_TRUSTED_ROOT = "device.tls.trusted-root";
     /// Where TLS is mutual, a client's common name is one of TrustedCN, if there are any.
     TLS_TRUSTED_NAME = "device.tls.trusted-name";
+    /// Set-up through the host: the TLS client's leaf has the hash that was announced.
+    SETUP_ANNOUNCED_LEAF = "device.setup.announced-leaf";
+    /// The hardware part of the platform identifier is the hash of the on-die ROM authority's certificate.
+    UPID_BOUND_TO_ROM = "device.odca.upid-bound";
+    /// Set-up over TLS: the client's certificate chain must hold, else the connection ends.
+    SETUP_PEER_JUDGED = "device.setup.peer-judged";
+    /// Set-up over TLS: whoever was accepted is the administrator, without a password.
+    SETUP_PEER_ADMINISTRATOR = "device.setup.peer-administrator";
 }
 
 /// Which rules this device enforces: all but those knocked out.
@@ -258,6 +266,11 @@ impl Rules {
                 suggestion: closest(id, Rule::ALL.iter().map(|rule| rule.id())),
             }),
         }
+    }
+
+    /// For a look at what would be without it.
+    pub(crate) fn switch_off(&mut self, rule: Rule) {
+        self.without.insert(rule);
     }
 
     pub fn enforced(&self, rule: Rule) -> bool {

@@ -9,7 +9,7 @@ use super::response::Response;
 use super::secure::{self, Credentials, Secure};
 use super::{NotListening, StreamId, server};
 use crate::device::{
-    Event, Fault, FaultEffect, FaultPoint, Firmware, Interface, Occasion, listening,
+    Caller, Event, Fault, FaultEffect, FaultPoint, Firmware, Interface, Occasion, listening,
 };
 use crate::time::Instant;
 use crate::wsman::After;
@@ -264,12 +264,23 @@ pub(super) fn close(fw: &mut Firmware, id: StreamId) {
     }
 }
 
+/// Whom TLS has proven this stream's peer to be.
+fn administrator(fw: &Firmware, id: StreamId) -> Option<Caller> {
+    let stream = fw.web.streams.get(&id)?;
+    secure::administrator(fw, stream.side, stream.secure.as_ref()?)
+}
+
 /// Journals what became of the stream's TLS.
 fn report(fw: &mut Firmware, id: StreamId) {
     let stream = fw.web.streams.get_mut(&id);
-    if let Some(mut secure) = stream.and_then(|stream| stream.secure.take()) {
-        secure::report(fw, id, &mut secure);
+    let found = stream.and_then(|stream| Some((stream.side, stream.secure.take()?)));
+    if let Some((side, mut secure)) = found {
+        secure::report(fw, id, side, &mut secure);
         if let Some(stream) = fw.web.streams.get_mut(&id) {
+            if secure.refused {
+                stream.parser = Parser::default();
+                stream.finished = true;
+            }
             stream.secure = Some(secure);
         }
     }
@@ -312,7 +323,8 @@ fn answer_all(fw: &mut Firmware, id: StreamId) {
                 if let Some(FaultEffect::Status(status)) = effect(&fault) {
                     server::fail(fw, id, &request, *status)
                 } else {
-                    let outcome = server::answer(fw, id, side, &request);
+                    let proven = administrator(fw, id);
+                    let outcome = server::answer(fw, id, side, proven, &request);
                     if outcome.after == After::PortsRestart {
                         fw.web.restart(id);
                     }
@@ -378,6 +390,10 @@ mod tests;
 #[cfg(test)]
 #[path = "secure_tests.rs"]
 mod secure_tests;
+
+#[cfg(test)]
+#[path = "secure_peer_tests.rs"]
+mod secure_peer_tests;
 
 #[cfg(test)]
 #[path = "secure_flow_tests.rs"]

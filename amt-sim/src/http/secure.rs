@@ -6,10 +6,12 @@ use sha2::{Digest, Sha256};
 
 use super::StreamId;
 use super::trusted::TrustedClients;
+use crate::device::setup::{host_based_tls, peer};
 use crate::device::{
-    Event, Firmware, Interface, TlsClient, TlsSettings, assumed, client_certificates,
+    Caller, Event, Firmware, Interface, Principal, Rule, TlsClient, TlsSettings, assumed,
+    client_certificates,
 };
-use crate::pki::SelfSigned;
+use crate::pki::{ChainForm, SelfSigned};
 use crate::tls::{Credential, FailureKind, Settings, TlsStream, Version};
 use crate::wsman::{Shown, shown_certificate, subject_of};
 
@@ -21,6 +23,10 @@ pub(super) struct Secure {
     fingerprint: String,
     /// The device made that certificate itself.
     own: bool,
+    /// The peer may set the device up; counts while the mode has changed so often and no more.
+    accepted_at: Option<u64>,
+    /// The peer may not, and has nothing more to say here.
+    pub(super) refused: bool,
     told_established: bool,
     told_failure: bool,
 }
@@ -29,15 +35,13 @@ pub(super) struct Secure {
 #[derive(Debug, Default)]
 pub(super) struct Credentials {
     own: Option<Credential>,
+    on_die: Option<Credential>,
     given: Option<(Shown, Credential)>,
 }
 
 /// A TLS connection that was just opened from this side.
 pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure {
-    let (credential, own) = match given(fw, id) {
-        Some(credential) => (Ok(credential), false),
-        None => (own(fw), true),
-    };
+    let (credential, own) = credential(fw, Some(id), side);
     let tls = match &credential {
         Ok(credential) => {
             let asked = client_certificates(fw, side);
@@ -62,13 +66,55 @@ pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure
         tls,
         fingerprint: leaf.map(sha256).unwrap_or_default(),
         own,
+        accepted_at: None,
+        refused: false,
         told_established: false,
         told_failure: false,
     }
 }
 
+/// The first certificate that is shown to whoever connects from this side now.
+pub(super) fn leaf(fw: &mut Firmware, side: Interface) -> Vec<u8> {
+    let (credential, _) = credential(fw, None, side);
+    let leaf = credential
+        .as_ref()
+        .ok()
+        .and_then(|shown| shown.chain().next());
+    leaf.map(<[u8]>::to_vec).unwrap_or_default()
+}
+
+/// What is shown on this side now, and whether the device signed it itself.
+fn credential(
+    fw: &mut Firmware,
+    id: Option<StreamId>,
+    side: Interface,
+) -> (Result<Credential, String>, bool) {
+    if host_based_tls::shows_on_die(fw, side)
+        && let Some(credential) = on_die(fw)
+    {
+        return (credential, false);
+    }
+    match given(fw, id) {
+        Some(credential) => (Ok(credential), false),
+        None => (own(fw), true),
+    }
+}
+
+/// The chain that came with the chip.
+fn on_die(fw: &mut Firmware) -> Option<Result<Credential, String>> {
+    if let Some(credential) = &fw.web.credentials.on_die {
+        return Some(Ok(credential.clone()));
+    }
+    let chain = host_based_tls::on_die(fw)?;
+    let made = Credential::new(chain.shown(ChainForm::Six), &chain.key);
+    if let Ok(credential) = &made {
+        fw.web.credentials.on_die = Some(credential.clone());
+    }
+    Some(made.map_err(|error| error.to_string()))
+}
+
 /// The certificate that the TLS credential context names.
-fn given(fw: &mut Firmware, StreamId(stream): StreamId) -> Option<Credential> {
+fn given(fw: &mut Firmware, id: Option<StreamId>) -> Option<Credential> {
     let number = TlsSettings::in_force(fw).certificate?;
     let shown = shown_certificate(fw, number)?;
     if let Some((before, credential)) = &fw.web.credentials.given
@@ -82,6 +128,7 @@ fn given(fw: &mut Firmware, StreamId(stream): StreamId) -> Option<Credential> {
             Some(credential)
         }
         Err(error) => {
+            let StreamId(stream) = id?;
             fw.record(Event::TlsFailed {
                 stream,
                 reason: FailureKind::Device,
@@ -112,8 +159,44 @@ fn own(fw: &mut Firmware) -> Result<Credential, String> {
     Ok(credential)
 }
 
-/// Journals what became of the connection since this was last asked.
-pub(super) fn report(fw: &mut Firmware, StreamId(stream): StreamId, secure: &mut Secure) {
+/// The administrator, if the peer of this connection may set the device up now.
+pub(super) fn administrator(fw: &Firmware, side: Interface, secure: &Secure) -> Option<Caller> {
+    let accepted = secure.accepted_at == Some(fw.setup.mode_changes());
+    let counts =
+        accepted && peer::sets_up(fw.mode(), side) && fw.enforced(Rule::SETUP_PEER_ADMINISTRATOR);
+    counts.then(|| Caller {
+        principal: Principal::Admin,
+        user: fw.state.admin_name.clone(),
+        interface: side,
+    })
+}
+
+/// In set-up: whether whoever shook hands may set the device up. A refusal ends the connection.
+fn judge(fw: &mut Firmware, StreamId(stream): StreamId, side: Interface, secure: &mut Secure) {
+    let chain = secure.tls.peer_certificates().to_vec();
+    if chain.is_empty() || !peer::sets_up(fw.mode(), side) {
+        return;
+    }
+    match peer::judge(fw, side, &chain) {
+        Ok(()) => secure.accepted_at = Some(fw.setup.mode_changes()),
+        Err(refusal) if fw.enforced(Rule::SETUP_PEER_JUDGED) => {
+            fw.record(Event::TlsFailed {
+                stream,
+                reason: FailureKind::UntrustedClient,
+                why: refusal.to_string(),
+            });
+            // What it has said already is nobody's request.
+            secure.tls.plaintext();
+            secure.tls.close_notify();
+            secure.refused = true;
+        }
+        Err(_) => secure.accepted_at = Some(fw.setup.mode_changes()),
+    }
+}
+
+/// Journals what became of the connection since this was last asked, and judges who is there.
+pub(super) fn report(fw: &mut Firmware, id: StreamId, side: Interface, secure: &mut Secure) {
+    let StreamId(stream) = id;
     if let Some(agreed) = secure
         .tls
         .established()
@@ -137,6 +220,7 @@ pub(super) fn report(fw: &mut Firmware, StreamId(stream): StreamId, secure: &mut
         if secure.own {
             fw.assume(assumed::SELF_SIGNED);
         }
+        judge(fw, id, side, secure);
     }
     if let Some(failure) = secure.tls.failure().filter(|_| !secure.told_failure) {
         secure.told_failure = true;

@@ -10,11 +10,14 @@
 //! Source: class IPS_HostBasedSetupService of the "Intel AMT Implementation and Reference Guide", and its pages
 //! "Creating a Signed Configuration Request" and "Certificate Chains for Host-Based Configuration".
 
+pub(crate) mod host_based_tls;
 mod nonce;
+pub(crate) mod peer;
 mod proof;
 mod record;
 mod refusal;
 
+pub use host_based_tls::Announced;
 pub(crate) use nonce::configuration_nonce;
 pub(crate) use proof::Proof;
 pub use record::{AdminRecord, ClientRecord, ProvisioningRecord};
@@ -33,9 +36,24 @@ use crate::pki::{Certificate, ChainRefusal, Key, fingerprint};
 pub(crate) struct Runtime {
     /// The provisioning chain as far as it was sent.
     chain: Chain,
+    /// The TLS client that was accepted last.
+    pub(crate) believed: Option<peer::Believed>,
+    /// How often the mode has changed: who was accepted is accepted until it changes again.
+    mode_changes: u64,
+    /// Made when it is first asked for.
+    on_die: Option<std::sync::Arc<crate::pki::OnDieChain>>,
 }
 
 impl Runtime {
+    pub(super) fn mode_changed(&mut self) {
+        self.mode_changes += 1;
+        self.believed = None;
+    }
+
+    pub(crate) fn mode_changes(&self) -> u64 {
+        self.mode_changes
+    }
+
     /// The device came into or out of a control mode: a chain counts for one change only.
     pub(super) fn control_mode_changed(&mut self) {
         self.chain.clear();
