@@ -22,7 +22,7 @@ assumptions! {
     NO_AUDIT_RECORD = "device.assumed.no-audit-record-status";
     /// What AMTHI does while AMT is switched off.
     AMTHI_WHILE_DISABLED = "device.assumed.amthi-while-disabled";
-    /// StartConfiguration and its family are refused as not ready where they would be legal.
+    /// StartConfigurationHBased is refused as not ready where it would be legal.
     SETUP_FLOW = "device.assumed.setup-flow-not-started";
     /// GetProvisioningMode is 0 before set-up.
     PROVISIONING_MODE = "device.assumed.provisioning-mode";
@@ -152,4 +152,16 @@ assumptions! {
     SELF_SIGNED = "device.assumed.self-signed-certificate";
     /// A TrustedCN with a leading dot stands for every name of that domain.
     TRUSTED_DOMAIN = "device.assumed.trusted-domain";
+    /// StartConfiguration succeeds at once; the key is made afterwards, kept, and made anew after a power cut.
+    OOB_KEY = "device.assumed.out-of-band-key";
+    /// The interface stays open for six hours.
+    OOB_PERIOD = "device.assumed.out-of-band-period";
+    /// When Hello messages are sent.
+    OOB_HELLO_SCHEDULE = "device.assumed.hello-schedule";
+    /// The first field of a Hello message is 1, and custom hashes are listed before room runs out.
+    OOB_HELLO_FLAG = "device.assumed.hello-credentials-set";
+    /// How the one-time password is shown and how long it lasts.
+    OTP_LIFE = "device.assumed.otp-life";
+    /// A seed for random numbers is there always.
+    RNG_SEED = "device.assumed.rng-seed";
 }

@@ -75,6 +75,7 @@ impl Firmware {
                 .collect(),
         };
         firmware.record(event);
+        super::setup::out_of_band::resume(&mut firmware);
         firmware
     }
 
@@ -146,6 +147,12 @@ impl Firmware {
             self.renew_configuration_nonce();
         }
         self.record(Event::ModeChanged { from, to, trigger });
+        if from == Mode::SetupOutOfBand && to != from {
+            super::setup::out_of_band::left(self, to);
+        }
+        if to.provisioning_state() == ProvisioningState::Post && self.state.otp.is_some() {
+            self.remember(|state| state.otp = None);
+        }
         Ok(to)
     }
 

@@ -39,6 +39,7 @@ pub use profile::{
 pub use rule::{Rule, Rules, UnknownRule};
 pub use seed::Seed;
 pub use setup::{AdminRecord, ClientRecord, ProvisioningRecord, SetupMethod, SetupRefusal};
+pub use setup::{Dial, DialEnd, KeyStage, OutOfBand};
 pub use state::{SetupRecord, State};
 
 pub(crate) use fault::Occasion;

@@ -10,12 +10,16 @@
 //! Source: class IPS_HostBasedSetupService of the "Intel AMT Implementation and Reference Guide", and its pages
 //! "Creating a Signed Configuration Request" and "Certificate Chains for Host-Based Configuration".
 
+mod hello;
 mod nonce;
+pub(crate) mod out_of_band;
 mod proof;
 mod record;
 mod refusal;
 
+pub use hello::{Dial, DialEnd};
 pub(crate) use nonce::configuration_nonce;
+pub use out_of_band::{KeyStage, OutOfBand};
 pub(crate) use proof::Proof;
 pub use record::{AdminRecord, ClientRecord, ProvisioningRecord};
 pub use refusal::{SetupMethod, SetupRefusal};
@@ -33,6 +37,7 @@ use crate::pki::{Certificate, ChainRefusal, Key, fingerprint};
 pub(crate) struct Runtime {
     /// The provisioning chain as far as it was sent.
     chain: Chain,
+    pub(super) out_of_band: out_of_band::Runtime,
 }
 
 impl Runtime {
