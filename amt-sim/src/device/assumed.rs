@@ -162,6 +162,12 @@ assumptions! {
     OOB_HELLO_FLAG = "device.assumed.hello-credentials-set";
     /// How the one-time password is shown and how long it lasts.
     OTP_LIFE = "device.assumed.otp-life";
+    /// IPS_TLSProvisioningRecord does not know the address of the SCA.
+    SETUP_RECORD_ADDRESS = "device.assumed.setup-record-address";
+    /// In set-up over TLS, DigestPassword may be 32 hex digits.
+    HEX_DIGEST_PASSWORD = "device.assumed.hex-digest-password";
     /// A seed for random numbers is there always.
     RNG_SEED = "device.assumed.rng-seed";
+    /// The suffixes of StartConfigurationHBased count as domains of the device, learnt and not typed in.
+    HOST_SUFFIXES = "device.assumed.host-suffixes";
 }

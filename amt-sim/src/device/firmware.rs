@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fault::{Fault, Faults, Occasion};
 use super::identity::{Identity, LocalAccount};
 use super::journal::{Event, Journal};
-use super::mode::{self, Mode, ProvisioningState, Refusal, Trigger};
+use super::mode::{self, ControlMode, Mode, ProvisioningState, Refusal, Trigger};
 use super::profile::Profile;
 use super::rule::{Rule, Rules};
 use super::seed::Seed;
@@ -145,6 +145,12 @@ impl Firmware {
         if unprovisions || from.control_mode() != to.control_mode() {
             self.setup.control_mode_changed();
             self.renew_configuration_nonce();
+        }
+        if trigger == Trigger::CommitChanges && from.control_mode() == ControlMode::None {
+            super::setup::record_set_up_over_tls(self);
+        }
+        if from != to {
+            self.setup.mode_changed();
         }
         self.record(Event::ModeChanged { from, to, trigger });
         if from == Mode::SetupOutOfBand && to != from {

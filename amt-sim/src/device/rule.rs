@@ -237,6 +237,12 @@ rules! {
     OOB_EXTEND_HOURS = "device.out-of-band.extend-hours";
     /// The one-time password can be read in set-up mode only.
     OOB_OTP_READ = "device.out-of-band.otp-read";
+    /// Set-up through the host: the TLS client's leaf has the hash that was announced.
+    SETUP_ANNOUNCED_LEAF = "device.setup.announced-leaf";
+    /// Set-up over TLS: the client's certificate chain must hold, else the connection ends.
+    SETUP_PEER_JUDGED = "device.setup.peer-judged";
+    /// Set-up over TLS: whoever was accepted is the administrator, without a password.
+    SETUP_PEER_ADMINISTRATOR = "device.setup.peer-administrator";
 }
 
 /// Which rules this device enforces: all but those knocked out.
@@ -266,6 +272,11 @@ impl Rules {
                 suggestion: closest(id, Rule::ALL.iter().map(|rule| rule.id())),
             }),
         }
+    }
+
+    /// For a look at what would be without it.
+    pub(crate) fn switch_off(&mut self, rule: Rule) {
+        self.without.insert(rule);
     }
 
     pub fn enforced(&self, rule: Rule) -> bool {

@@ -9,7 +9,7 @@ use super::key_store::{StoredKey, TlsSettings};
 use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
-use super::setup::{OutOfBand, ProvisioningRecord};
+use super::setup::{Announced, OutOfBand, ProvisioningRecord};
 use crate::time::UnixTime;
 use crate::wsman::Overlay;
 
@@ -46,6 +46,9 @@ pub struct State {
     /// What the last set-up over TLS left behind; absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_record: Option<SetupRecord>,
+    /// The server that may set the device up through the host; present in that mode only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<Announced>,
     /// What clients wrote over WS-Management.
     #[serde(default, skip_serializing_if = "Overlay::is_empty")]
     pub wsman: Overlay,
@@ -151,6 +154,7 @@ impl State {
             host_fqdn: String::new(),
             upid_enabled: false,
             setup_record: None,
+            announced: None,
             wsman: Overlay::default(),
             clock_offset: 0,
             mebx_password_set: false,
@@ -190,6 +194,7 @@ impl State {
         self.admin_name = admin();
         self.accounts.clear();
         self.setup_record = None;
+        self.announced = None;
         self.provisioning_record = None;
         self.wsman.clear();
         self.consent = None;

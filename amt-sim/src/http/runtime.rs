@@ -9,7 +9,7 @@ use super::response::Response;
 use super::secure::{self, Credentials, Secure};
 use super::{NotListening, StreamId, server};
 use crate::device::{
-    Event, Fault, FaultEffect, FaultPoint, Firmware, Interface, Occasion, listening,
+    Caller, Event, Fault, FaultEffect, FaultPoint, Firmware, Interface, Occasion, listening,
 };
 use crate::time::Instant;
 use crate::wsman::After;
@@ -263,12 +263,23 @@ pub(super) fn close(fw: &mut Firmware, id: StreamId) {
     }
 }
 
+/// Whom TLS has proven this stream's peer to be.
+fn administrator(fw: &Firmware, id: StreamId) -> Option<Caller> {
+    let stream = fw.web.streams.get(&id)?;
+    secure::administrator(fw, stream.side, stream.secure.as_ref()?)
+}
+
 /// Journals what became of the stream's TLS.
 fn report(fw: &mut Firmware, id: StreamId) {
     let stream = fw.web.streams.get_mut(&id);
-    if let Some(mut secure) = stream.and_then(|stream| stream.secure.take()) {
-        secure::report(fw, id, &mut secure);
+    let found = stream.and_then(|stream| Some((stream.side, stream.secure.take()?)));
+    if let Some((side, mut secure)) = found {
+        secure::report(fw, id, side, &mut secure);
         if let Some(stream) = fw.web.streams.get_mut(&id) {
+            if secure.refused {
+                stream.parser = Parser::default();
+                stream.finished = true;
+            }
             stream.secure = Some(secure);
         }
     }
@@ -311,7 +322,8 @@ fn answer_all(fw: &mut Firmware, id: StreamId) {
                 if let Some(FaultEffect::Status(status)) = effect(&fault) {
                     server::fail(fw, id, &request, *status)
                 } else {
-                    let outcome = server::answer(fw, id, side, &request);
+                    let proven = administrator(fw, id);
+                    let outcome = server::answer(fw, id, side, proven, &request);
                     if outcome.after == After::PortsRestart {
                         fw.web.restart(id);
                     }
@@ -381,3 +393,7 @@ mod secure_tests;
 #[cfg(test)]
 #[path = "secure_flow_tests.rs"]
 mod secure_flow_tests;
+
+#[cfg(test)]
+#[path = "out_of_band_tests.rs"]
+mod out_of_band_tests;

@@ -6,8 +6,10 @@ use sha2::{Digest, Sha256};
 
 use super::StreamId;
 use super::trusted::TrustedClients;
+use crate::device::setup::peer;
 use crate::device::{
-    Event, Firmware, Interface, TlsClient, TlsSettings, assumed, client_certificates,
+    Caller, Event, Firmware, Interface, Principal, Rule, TlsClient, TlsSettings, assumed,
+    client_certificates,
 };
 use crate::pki::SelfSigned;
 use crate::tls::{Credential, FailureKind, Settings, TlsStream, Version};
@@ -21,6 +23,10 @@ pub(super) struct Secure {
     fingerprint: String,
     /// The device made that certificate itself.
     own: bool,
+    /// The peer may set the device up; counts while the mode has changed so often and no more.
+    accepted_at: Option<u64>,
+    /// The peer may not, and has nothing more to say here.
+    pub(super) refused: bool,
     told_established: bool,
     told_failure: bool,
 }
@@ -62,6 +68,8 @@ pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure
         tls,
         fingerprint: leaf.map(sha256).unwrap_or_default(),
         own,
+        accepted_at: None,
+        refused: false,
         told_established: false,
         told_failure: false,
     }
@@ -112,8 +120,44 @@ fn own(fw: &mut Firmware) -> Result<Credential, String> {
     Ok(credential)
 }
 
-/// Journals what became of the connection since this was last asked.
-pub(super) fn report(fw: &mut Firmware, StreamId(stream): StreamId, secure: &mut Secure) {
+/// The administrator, if the peer of this connection may set the device up now.
+pub(super) fn administrator(fw: &Firmware, side: Interface, secure: &Secure) -> Option<Caller> {
+    let accepted = secure.accepted_at == Some(fw.setup.mode_changes());
+    let counts =
+        accepted && peer::sets_up(fw.mode(), side) && fw.enforced(Rule::SETUP_PEER_ADMINISTRATOR);
+    counts.then(|| Caller {
+        principal: Principal::Admin,
+        user: fw.state.admin_name.clone(),
+        interface: side,
+    })
+}
+
+/// In set-up: whether whoever shook hands may set the device up. A refusal ends the connection.
+fn judge(fw: &mut Firmware, StreamId(stream): StreamId, side: Interface, secure: &mut Secure) {
+    let chain = secure.tls.peer_certificates().to_vec();
+    if chain.is_empty() || !peer::sets_up(fw.mode(), side) {
+        return;
+    }
+    match peer::judge(fw, side, &chain) {
+        Ok(()) => secure.accepted_at = Some(fw.setup.mode_changes()),
+        Err(refusal) if fw.enforced(Rule::SETUP_PEER_JUDGED) => {
+            fw.record(Event::TlsFailed {
+                stream,
+                reason: FailureKind::UntrustedClient,
+                why: refusal.to_string(),
+            });
+            // What it has said already is nobody's request.
+            secure.tls.plaintext();
+            secure.tls.close_notify();
+            secure.refused = true;
+        }
+        Err(_) => secure.accepted_at = Some(fw.setup.mode_changes()),
+    }
+}
+
+/// Journals what became of the connection since this was last asked, and judges who is there.
+pub(super) fn report(fw: &mut Firmware, id: StreamId, side: Interface, secure: &mut Secure) {
+    let StreamId(stream) = id;
     if let Some(agreed) = secure
         .tls
         .established()
@@ -137,6 +181,7 @@ pub(super) fn report(fw: &mut Firmware, StreamId(stream): StreamId, secure: &mut
         if secure.own {
             fw.assume(assumed::SELF_SIGNED);
         }
+        judge(fw, id, side, secure);
     }
     if let Some(failure) = secure.tls.failure().filter(|_| !secure.told_failure) {
         secure.told_failure = true;

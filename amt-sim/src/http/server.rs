@@ -23,11 +23,13 @@ impl From<Response> for Outcome {
     }
 }
 
-/// Answers a request that came in on this stream from this side, and journals it.
+/// Answers a request that came in on this stream from this side, and journals it. Who is `proven` by TLS already need
+/// not log in.
 pub(super) fn answer(
     fw: &mut Firmware,
     StreamId(stream): StreamId,
     from: Interface,
+    proven: Option<Caller>,
     request: &Request,
 ) -> Outcome {
     let head = &request.head;
@@ -43,7 +45,7 @@ pub(super) fn answer(
         fw.assume(assumed::HTTP_WITHOUT_HOST);
     }
     let (outcome, caller) = match (head.path(), head.method.as_str()) {
-        ("/wsman", "POST") => behind_login(fw, stream, from, request, |fw, caller| {
+        ("/wsman", "POST") => behind_login(fw, stream, from, proven, request, |fw, caller| {
             ask_wsman(fw, stream, caller, &request.body, closes)
         }),
         ("/wsman", _) => (assumed_error(fw, 405), None),
@@ -52,7 +54,7 @@ pub(super) fn answer(
             match head.path() {
                 "/" => (response::redirect(fw, "/logon.htm", closes).into(), None),
                 "/logon.htm" => (response::page(fw, &pages::log_on(fw), closes).into(), None),
-                _ => behind_login(fw, stream, from, request, |fw, _| {
+                _ => behind_login(fw, stream, from, proven, request, |fw, _| {
                     response::page(fw, &pages::status(fw), closes).into()
                 }),
             }
@@ -102,10 +104,15 @@ fn behind_login(
     fw: &mut Firmware,
     stream: u32,
     from: Interface,
+    proven: Option<Caller>,
     request: &Request,
     act: impl FnOnce(&mut Firmware, &Caller) -> Outcome,
 ) -> (Outcome, Option<Caller>) {
-    match digest::authenticate(fw, stream, from, &request.head) {
+    let who = match proven {
+        Some(caller) => Ok(caller),
+        None => digest::authenticate(fw, stream, from, &request.head),
+    };
+    match who {
         Ok(caller) => (act(fw, &caller), Some(caller)),
         Err(Unproven { stale }) => (unauthorized(fw, stale), None),
     }

@@ -434,6 +434,10 @@ pub struct Assumptions {
     /// Which number a new LME channel gets.
     #[serde(default)]
     pub lme_numbers: LmeNumbers,
+    /// In set-up over TLS, DigestPassword may be 32 hex digits instead of base64 of 16 octets. One management server
+    /// writes it so, and logs in afterwards.
+    #[serde(default = "yes")]
+    pub hex_digest_password: bool,
 }
 
 /// Which number a new LME channel gets.

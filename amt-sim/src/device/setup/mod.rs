@@ -11,16 +11,20 @@
 //! "Creating a Signed Configuration Request" and "Certificate Chains for Host-Based Configuration".
 
 mod hello;
+pub(crate) mod host_based_tls;
 mod nonce;
 pub(crate) mod out_of_band;
+pub(crate) mod peer;
 mod proof;
 mod record;
 mod refusal;
 
 pub use hello::{Dial, DialEnd};
+pub use host_based_tls::Announced;
 pub(crate) use nonce::configuration_nonce;
 pub use out_of_band::{KeyStage, OutOfBand};
 pub(crate) use proof::Proof;
+pub(super) use record::record_set_up_over_tls;
 pub use record::{AdminRecord, ClientRecord, ProvisioningRecord};
 pub use refusal::{SetupMethod, SetupRefusal};
 
@@ -38,9 +42,22 @@ pub(crate) struct Runtime {
     /// The provisioning chain as far as it was sent.
     chain: Chain,
     pub(super) out_of_band: out_of_band::Runtime,
+    /// The TLS client that was accepted last.
+    pub(crate) believed: Option<peer::Believed>,
+    /// How often the mode has changed: who was accepted is accepted until it changes again.
+    mode_changes: u64,
 }
 
 impl Runtime {
+    pub(super) fn mode_changed(&mut self) {
+        self.mode_changes += 1;
+        self.believed = None;
+    }
+
+    pub(crate) fn mode_changes(&self) -> u64 {
+        self.mode_changes
+    }
+
     /// The device came into or out of a control mode: a chain counts for one change only.
     pub(super) fn control_mode_changed(&mut self) {
         self.chain.clear();

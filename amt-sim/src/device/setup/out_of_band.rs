@@ -266,14 +266,12 @@ pub(crate) fn interface_is_open(fw: &Firmware) -> bool {
 
 /// The mode is another now: the flow is over, whatever ended it.
 pub(crate) fn left(fw: &mut Firmware, to: Mode) {
-    let was_open = fw
-        .state
-        .out_of_band
-        .take()
-        .is_some_and(|flow| flow.open_since.is_some());
+    let elapsed = to == Mode::SetupElapsed;
+    fw.remember(|state| state.out_of_band = None);
     let runtime = &mut fw.setup.out_of_band;
     let making = runtime.key_ready.take().is_some();
-    runtime.closes = None;
+    // The end of the period is what took this away before.
+    let was_open = runtime.closes.take().is_some() || elapsed;
     runtime.next_hello = None;
     runtime.dials.clear();
     runtime.disturbances += 1;
@@ -286,7 +284,6 @@ pub(crate) fn left(fw: &mut Firmware, to: Mode) {
     if was_open && to != Mode::Admin {
         fw.record(Event::NetworkInterface { open: false });
     }
-    fw.dirty = true;
 }
 
 /// Why ExtendProvisioningPeriod does nothing.

@@ -104,6 +104,10 @@ fn put_setup(change: &mut Change<'_>) -> Result<Applied, Fault> {
                 .unwrap_or(enabled),
         );
     }
+    // What is put there is for a set-up to come, which begins with a one-time password of its own.
+    if let Some(otp) = change.before.get("ProvisioningServerOTP") {
+        kept.set("ProvisioningServerOTP", otp.clone());
+    }
     Ok(Applied::store(kept))
 }
 

@@ -1,0 +1,122 @@
+//! The server that sets the device up over TLS: it proves itself by its certificate, and by nothing else.
+//!
+//! ```text
+//!   handshake with a client certificate ──▶ judge ──▶ accepted: administrator until the mode changes
+//!                                                └──▶ refused: the connection ends
+//! ```
+//! Source: "Intel AMT Implementation and Reference Guide", pages "Setup and Configuration of Intel AMT" and
+//! "CFG_StartConfigurationHBased"; class IPS_TLSProvisioningRecord.
+
+use super::{host_based_tls, policy};
+use crate::device::account::Interface;
+use crate::device::firmware::Firmware;
+use crate::device::mode::Mode;
+use crate::device::rule::Rule;
+use crate::pki::ChainRefusal;
+use crate::pki::chain::{Chain, Place, Policy, Suffix, Trust};
+
+/// Why a TLS client may not set the device up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerRefusal {
+    #[error("nobody sets the device up from this side now")]
+    NotInSetup,
+    #[error("its certificate does not have the hash that StartConfigurationHBased announced")]
+    OtherLeaf,
+    #[error("its chain is one certificate without a root")]
+    NoRoot,
+    #[error("its certificate chain does not hold: {0}")]
+    Chain(#[from] ChainRefusal),
+}
+
+/// Who was accepted last: what the record of a set-up will say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Believed {
+    pub(crate) trust: Trust,
+    /// Its certificates were within their validity by the device's clock.
+    pub(crate) time_valid: bool,
+}
+
+/// Whether mode and side are such that a TLS client may set the device up.
+pub(crate) const fn sets_up(mode: Mode, side: Interface) -> bool {
+    matches!(
+        (mode, side),
+        (Mode::SetupHostBased, Interface::Local) | (Mode::SetupOutOfBand, Interface::Network)
+    )
+}
+
+/// Judges the chain that a TLS client showed, DER, leaf first.
+pub(crate) fn judge(
+    fw: &mut Firmware,
+    side: Interface,
+    chain: &[Vec<u8>],
+) -> Result<(), PeerRefusal> {
+    let believed = match (fw.mode(), side) {
+        (Mode::SetupHostBased, Interface::Local) => host_based_tls::judge(fw, chain)?,
+        (Mode::SetupOutOfBand, Interface::Network) => believe(fw, chain, &[])?,
+        _ => return Err(PeerRefusal::NotInSetup),
+    };
+    fw.setup.believed = Some(believed);
+    Ok(())
+}
+
+/// The rules of a provisioning chain, as a TLS client's is measured by them: the last certificate is the root, and a
+/// certificate out of its time is believed and noted. `more` are domains besides the device's own.
+pub(crate) fn believe(
+    fw: &Firmware,
+    chain: &[Vec<u8>],
+    more: &[String],
+) -> Result<Believed, PeerRefusal> {
+    match walk(&policy(fw), chain, more) {
+        Err(PeerRefusal::Chain(ChainRefusal::Expired | ChainRefusal::NotYetValid)) => {
+            let mut rules = fw.rules.clone();
+            rules.switch_off(Rule::PKI_VALIDITY);
+            let lenient = Policy {
+                rules: &rules,
+                ..policy(fw)
+            };
+            walk(&lenient, chain, more).map(|trust| Believed {
+                trust,
+                time_valid: false,
+            })
+        }
+        walked => walked.map(|trust| Believed {
+            trust,
+            time_valid: true,
+        }),
+    }
+}
+
+/// One walk for each domain that the device may be in; the first refusal counts.
+fn walk(policy: &Policy<'_>, chain: &[Vec<u8>], more: &[String]) -> Result<Trust, PeerRefusal> {
+    let first = walk_once(policy, chain);
+    let Err(PeerRefusal::Chain(
+        ChainRefusal::NoSuffix | ChainRefusal::OtherSuffix | ChainRefusal::LookAlikeSuffix,
+    )) = first
+    else {
+        return first;
+    };
+    let others = more.iter().map(|name| Policy {
+        suffix: Some(Suffix {
+            name,
+            secure: false,
+        }),
+        ..*policy
+    });
+    let mut walks = others.map(|policy| walk_once(&policy, chain));
+    walks.find_map(Result::ok).map_or(first, Ok)
+}
+
+fn walk_once(policy: &Policy<'_>, ders: &[Vec<u8>]) -> Result<Trust, PeerRefusal> {
+    let mut chain = Chain::default();
+    let last = ders.len().saturating_sub(1);
+    for (index, der) in ders.iter().enumerate() {
+        let place = match index {
+            0 => Place::Leaf,
+            index if index == last => Place::Root,
+            _ => Place::Intermediate,
+        };
+        chain.add(policy, der, place)?;
+    }
+    chain.trust().cloned().ok_or(PeerRefusal::NoRoot)
+}
