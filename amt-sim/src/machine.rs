@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::device::{
-    Dial, DialEnd, Entry, Fault, Faults, Firmware, Identity, Interface, LocalAccount, Mode, Profile, ProfileError,
-    Rules, Seed, State, WeakPassword, check_password, digest_a1,
-};
 use crate::device::setup::out_of_band;
+use crate::device::{
+    Dial, DialEnd, Entry, Fault, Faults, Firmware, Identity, Interface, LocalAccount, Mode,
+    Profile, ProfileError, Rules, Seed, State, WeakPassword, check_password, digest_a1,
+};
 use crate::http::{self, NotListening, StreamId};
 use crate::mei::{Bus, ClientProperties, Errno, Guid, HandleId, Readiness};
 use crate::time::{Instant, UnixTime};

@@ -167,9 +167,7 @@ impl DeviceArguments {
             let server = &device.profile().setup_server;
             !server.address.is_empty() || !server.fqdn.is_empty()
         });
-        Ok(told
-            .then(|| HelloSender::start(device, from))
-            .transpose()?)
+        Ok(told.then(|| HelloSender::start(device, from)).transpose()?)
     }
 
     /// The file that the journal is written to.

@@ -7,10 +7,10 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use amt_sim::device::Interface;
-use amt_sim::host::{HelloSender, LocalPorts};
 use amt_sim::host::backend::{self, Backend, Options};
 use amt_sim::host::local_ports::Reach;
 use amt_sim::host::signals::{self, StopSignal};
+use amt_sim::host::{HelloSender, LocalPorts};
 use clap::Args;
 
 use super::CommandError;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use amt_sim::device::Interface;
-use amt_sim::host::{HelloSender, LocalPorts};
 use amt_sim::host::local_ports::Reach;
 use amt_sim::host::signals::StopSignal;
 use amt_sim::host::socket::MeiSocket;
+use amt_sim::host::{HelloSender, LocalPorts};
 use clap::{ArgGroup, Args};
 
 use super::CommandError;

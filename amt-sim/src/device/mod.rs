@@ -38,11 +38,11 @@ pub use profile::{
 };
 pub use rule::{Rule, Rules, UnknownRule};
 pub use seed::Seed;
-pub use setup::{Dial, DialEnd, KeyStage, OutOfBand};
 pub use setup::peer::PeerRefusal;
 pub use setup::{
     AdminRecord, Announced, ClientRecord, ProvisioningRecord, SetupMethod, SetupRefusal,
 };
+pub use setup::{Dial, DialEnd, KeyStage, OutOfBand};
 pub use state::{SetupRecord, State};
 
 pub(crate) use fault::Occasion;

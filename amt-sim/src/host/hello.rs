@@ -52,7 +52,9 @@ impl HelloSender {
         match self.thread.take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(result)) => result,
-            Some(Err(_)) => Err(io::Error::other("the thread of the Hello messages panicked")),
+            Some(Err(_)) => Err(io::Error::other(
+                "the thread of the Hello messages panicked",
+            )),
         }
     }
 }

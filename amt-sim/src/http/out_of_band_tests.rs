@@ -68,7 +68,10 @@ impl Sca {
 
     fn get(&mut self, fw: &mut Firmware, class: &str) -> String {
         let transfer = "http://schemas.xmlsoap.org/ws/2004/09/transfer/Get";
-        self.send(fw, &super::secure_flow_tests::envelope(transfer, class, "", ""))
+        self.send(
+            fw,
+            &super::secure_flow_tests::envelope(transfer, class, "", ""),
+        )
     }
 }
 
@@ -89,7 +92,12 @@ fn up_to_commit_changes(#[case] version: Version, #[case] digest: &str) {
     let service = sca.get(&mut fw, SERVICE);
     let otp = crate::wsman::base64::encode(OTP);
     assert!(service.contains(&otp), "{service}");
-    sca.call(&mut fw, SERVICE, "SetMEBxPassword", "<r:Password>P@ssw0rd</r:Password>");
+    sca.call(
+        &mut fw,
+        SERVICE,
+        "SetMEBxPassword",
+        "<r:Password>P@ssw0rd</r:Password>",
+    );
     let access = "AMT_AuthorizationService";
     let answer = sca.call(&mut fw, access, "SetAdminAclEntryEx", &set_admin(digest));
     assert!(answer.contains("ReturnValue>0<"), "{answer}");
@@ -115,10 +123,19 @@ fn hex_digits_may_be_refused() {
     let profile = profile
         .with("assumptions.hex_digest_password", "false")
         .unwrap();
-    let mut fw = ready(with_profile(profile, Mode::PreProvisioning, Rules::default()));
+    let mut fw = ready(with_profile(
+        profile,
+        Mode::PreProvisioning,
+        Rules::default(),
+    ));
     let mut sca = Sca::connect(&mut fw, client(Version::Tls13, true));
     let digest = set_admin("00112233445566778899aabbccddeeff");
-    let answer = sca.call(&mut fw, "AMT_AuthorizationService", "SetAdminAclEntryEx", &digest);
+    let answer = sca.call(
+        &mut fw,
+        "AMT_AuthorizationService",
+        "SetAdminAclEntryEx",
+        &digest,
+    );
     assert!(answer.contains("ReturnValue>36<"), "{answer}");
     let answer = sca.call(&mut fw, SERVICE, "CommitChanges", "");
     assert!(answer.contains("ReturnValue>2057<"), "{answer}");
@@ -139,7 +156,12 @@ fn an_expired_certificate_is_believed_and_noted() {
         client_with(Version::Tls13, Some((&chain, &CLIENT.key))),
     );
     let digest = set_admin("ABEiM0RVZneImaq7zN3u/w==");
-    sca.call(&mut fw, "AMT_AuthorizationService", "SetAdminAclEntryEx", &digest);
+    sca.call(
+        &mut fw,
+        "AMT_AuthorizationService",
+        "SetAdminAclEntryEx",
+        &digest,
+    );
     sca.call(&mut fw, SERVICE, "CommitChanges", "");
     assert!(!fw.state.setup_record.unwrap().time_valid);
 }
@@ -158,9 +180,9 @@ fn others_are_not_served(#[case] name: &str, #[case] known_root: bool, #[case] w
     let mut sca = Sca::connect(&mut fw, shown);
     assert_eq!(sca.get(&mut fw, SERVICE), "");
     assert!(finished(&fw, sca.id));
-    let told = events(&mut fw).into_iter().any(
-        |event| matches!(event, Event::TlsFailed { why: told, .. } if told.contains(why)),
-    );
+    let told = events(&mut fw)
+        .into_iter()
+        .any(|event| matches!(event, Event::TlsFailed { why: told, .. } if told.contains(why)));
     assert!(told);
     // The next one may be the right one.
     fw.state.hashes.push(CertificateHash {
@@ -179,7 +201,8 @@ fn stop_configuration_ends_the_connection_too() {
     let mut fw = ready(firmware(Mode::PreProvisioning));
     let mut sca = Sca::connect(&mut fw, client(Version::Tls13, true));
     sca.get(&mut fw, SERVICE);
-    fw.trigger(crate::device::Trigger::StopConfiguration).unwrap();
+    fw.trigger(crate::device::Trigger::StopConfiguration)
+        .unwrap();
     assert!(finished(&fw, sca.id));
     assert!(open(&mut fw, Network, 16993).is_err());
 }

@@ -102,7 +102,10 @@ pub(crate) fn start(fw: &mut Firmware, ipv6: Option<bool>) -> Result<(), StartRe
 fn has_network(fw: &Firmware) -> bool {
     let network = &fw.profile.network;
     let lans = [&network.wired, &network.wireless];
-    let leased = lans.into_iter().flatten().any(|lan| lan.dhcp && lan.link_up);
+    let leased = lans
+        .into_iter()
+        .flatten()
+        .any(|lan| lan.dhcp && lan.link_up);
     leased && !network.dhcp_domain.is_empty()
 }
 
@@ -147,7 +150,11 @@ pub enum KeyStage {
 }
 
 fn open_interface(fw: &mut Firmware) {
-    let period = fw.profile.timings.provisioning_period_ms.min(LONGEST_PERIOD);
+    let period = fw
+        .profile
+        .timings
+        .provisioning_period_ms
+        .min(LONGEST_PERIOD);
     let (now, clock) = (fw.now, unset_clock(fw));
     fw.remember(|state| {
         state.own_key_made = true;
@@ -204,12 +211,9 @@ pub(crate) fn advance(fw: &mut Firmware) {
 }
 
 fn say_hello(fw: &mut Firmware) {
-    let count = fw
-        .state
-        .out_of_band
-        .as_ref()
-        .map_or(0, |flow| flow.hellos);
-    let next = hello::wait_after(count, fw.profile.timings.hello_retry_ms).map(|wait| fw.now + wait);
+    let count = fw.state.out_of_band.as_ref().map_or(0, |flow| flow.hellos);
+    let next =
+        hello::wait_after(count, fw.profile.timings.hello_retry_ms).map(|wait| fw.now + wait);
     fw.setup.out_of_band.next_hello = next;
     if count >= hello::MOST {
         return;
@@ -301,10 +305,16 @@ pub(crate) fn extend(fw: &mut Firmware, hours: Option<u32>) -> Result<(), Extend
     if !open && fw.enforced(Rule::WSMAN_EXTEND_PERIOD) {
         return Err(ExtendRefusal::Mode);
     }
-    let within = |hours: &u32| *hours > 0 && (*hours <= MOST_HOURS || !fw.enforced(Rule::OOB_EXTEND_HOURS));
+    let within =
+        |hours: &u32| *hours > 0 && (*hours <= MOST_HOURS || !fw.enforced(Rule::OOB_EXTEND_HOURS));
     let hours = hours.filter(within).ok_or(ExtendRefusal::Hours)?;
     let clock = unset_clock(fw);
-    let Some(since) = fw.state.out_of_band.as_ref().and_then(|flow| flow.open_since) else {
+    let Some(since) = fw
+        .state
+        .out_of_band
+        .as_ref()
+        .and_then(|flow| flow.open_since)
+    else {
         return Ok(());
     };
     let latest = since.after(LONGEST_PERIOD);

@@ -131,7 +131,10 @@ fn as_many_hashes_as_there_are(#[case] count: usize, #[case] listed: u8, #[case]
     entry.active = false;
     state.hashes.push(entry);
     state.own_key_made = true;
-    let mut device = Device::of(Arc::new(profile())).state(state).build().unwrap();
+    let mut device = Device::of(Arc::new(profile()))
+        .state(state)
+        .build()
+        .unwrap();
     assert_eq!(ask(&mut device, 0x29, &[]), 0);
     device.advance(at(1));
     let bytes = device.take_dials().remove(0).bytes;
