@@ -163,7 +163,8 @@ impl Stream {
             Some(secure) => secure.tls.take(most),
             None => {
                 let count = most.min(self.output.len());
-                self.output.drain(..count).collect()
+                let rest = self.output.split_off(count);
+                std::mem::replace(&mut self.output, rest).into()
             }
         }
     }

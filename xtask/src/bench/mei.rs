@@ -1,13 +1,12 @@
 //! One message there and back: through each back end, against a bare socket pair between two processes.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use amt_sim::host::backend::Backend;
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-use super::{Measurement, in_turn};
-use crate::workspace::{self, Programs};
+use super::{Measurement, example, in_turn, json_of};
+use crate::workspace::Programs;
 
 /// Round trips that one turn averages over.
 const TRIPS: &str = "5000";
@@ -25,7 +24,8 @@ pub(crate) fn measure<'a>(
 }
 
 fn one(programs: &Programs, backend: Backend, name: String) -> Result<Measurement> {
-    let traveller = traveller()?;
+    // The program that makes the trips.
+    let traveller = example("amt-sim", "mei_roundtrip")?;
     let (ours, anchored) = in_turn(
         || {
             let mut command = Command::new(&programs.amt_sim);
@@ -59,20 +59,6 @@ fn one(programs: &Programs, backend: Backend, name: String) -> Result<Measuremen
     })
 }
 
-/// The program that makes the trips: an example of the library, built for release.
-fn traveller() -> Result<PathBuf> {
-    workspace::cargo(&[
-        "build",
-        "--release",
-        "--quiet",
-        "--package",
-        "amt-sim",
-        "--example",
-        "mei_roundtrip",
-    ])?;
-    Ok(workspace::target().join("release/examples/mei_roundtrip"))
-}
-
 /// It prints one JSON object.
 #[derive(serde::Deserialize)]
 struct Trips {
@@ -80,18 +66,6 @@ struct Trips {
 }
 
 fn microseconds(mut command: Command) -> Result<f64> {
-    let shown = Path::new(command.get_program()).display().to_string();
-    let output = command.output().with_context(|| shown.clone())?;
-    ensure!(
-        output.status.success(),
-        "{shown} failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let trips: Trips = serde_json::from_slice(&output.stdout).with_context(|| {
-        format!(
-            "{shown} printed {:?}",
-            String::from_utf8_lossy(&output.stdout)
-        )
-    })?;
+    let trips: Trips = json_of(&mut command)?;
     Ok(trips.median_ns / 1000.0)
 }

@@ -4,11 +4,14 @@
 
 mod find;
 mod mei;
+mod setup;
+mod wsman;
 
 use std::fs;
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Serialize;
 
@@ -65,6 +68,35 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
+/// An example of one of our packages, built for release: what is measured must not be a debug build's doing.
+pub(crate) fn example(package: &str, name: &str) -> Result<PathBuf> {
+    workspace::cargo(&[
+        "build",
+        "--release",
+        "--quiet",
+        "--package",
+        package,
+        "--example",
+        name,
+    ])?;
+    Ok(workspace::target().join("release/examples").join(name))
+}
+
+/// Runs a program that prints one JSON object.
+pub(crate) fn json_of<T: serde::de::DeserializeOwned>(command: &mut Command) -> Result<T> {
+    let shown = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| shown.clone())?;
+    ensure!(
+        output.status.success(),
+        "{shown} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).with_context(|| {
+        let printed = String::from_utf8_lossy(&output.stdout);
+        format!("{shown} printed {printed:?}")
+    })
+}
+
 pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
     let programs = workspace::programs()?;
     let wanted = |name: &str| {
@@ -78,7 +110,11 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
         "{:<28} {:<34} {:>12} {:>12}  {:>6}  {:>5}",
         "work", "anchor", "ours", "anchor", "ratio", "aim"
     );
-    for row in mei::measure(&programs, &wanted).chain(find::measure(&programs, &wanted)) {
+    let rounds = mei::measure(&programs, &wanted)
+        .chain(wsman::measure(&programs, &wanted))
+        .chain(setup::measure(&wanted))
+        .chain(find::measure(&programs, &wanted));
+    for row in rounds {
         let row = row?;
         println!("{}", line(&row));
         rows.push(row);

@@ -48,20 +48,25 @@ impl Act {
 struct Life {
     title: &'static str,
     acts: &'static [Act],
+    /// The 2.x line calls a device in client control mode "already activated".
+    new: bool,
 }
 
 const LIVES: &[Life] = &[
     Life {
         title: "activate --ccm, deactivate",
         acts: &[Act::Client, Act::DeactivateClient],
+        new: false,
     },
     Life {
         title: "activate --acm, deactivate",
         acts: &[Act::Admin, Act::DeactivateAdmin],
+        new: false,
     },
     Life {
         title: "activate --ccm, upgrade to admin, deactivate",
         acts: &[Act::Client, Act::Admin, Act::DeactivateAdmin],
+        new: true,
     },
 ];
 
@@ -84,7 +89,8 @@ pub(crate) fn checks(bench: &Bench, program: &Path, line: Line, version: &str, t
     };
     for profile in PROFILES {
         for (way, name) in [(Way::Lme, "LME"), (Way::LocalPort, "local port")] {
-            for life in LIVES {
+            let lives = LIVES.iter().filter(|life| line == Line::Three || !life.new);
+            for life in lives {
                 let device = Device {
                     bench,
                     program,
@@ -139,6 +145,18 @@ struct Device<'a> {
 
 impl Device<'_> {
     fn live(&self, life: &Life) -> Result<()> {
+        let once = self.live_once(life);
+        // The 2.x line leaves a reader behind that now and then takes the one message that another waits for.
+        let may_hang = self.line == Line::Two && self.way == Way::Lme;
+        match once {
+            Err(error) if may_hang && format!("{error:#}").contains("did not end") => {
+                self.live_once(life).context("tried twice")
+            }
+            other => other,
+        }
+    }
+
+    fn live_once(&self, life: &Life) -> Result<()> {
         let folder = tools::clean_folder("rpc-setup")?;
         let memory = folder.join("state.json");
         for act in life.acts {

@@ -1,19 +1,20 @@
-//! As much of DER as the certificate store needs: names as text, the public key, and re-signing a request.
+//! What the certificate store shows of a certificate, and a certification request signed again.
+//!
+//! Requests come with an empty signature (`NullSignedCertificateRequest`) or none, so they are taken apart here:
 //!
 //! ```text
 //! element      tag u8, length (short, or 0x81..0x84 and that many bytes), content
-//! Certificate  SEQUENCE { TBSCertificate, algorithm, BIT STRING }
-//! TBS          SEQUENCE { [0] version?, serial, algorithm, issuer, validity, subject, SubjectPublicKeyInfo, ... }
 //! request      SEQUENCE { CertificationRequestInfo, algorithm, BIT STRING }
 //! info         SEQUENCE { version, subject, SubjectPublicKeyInfo, [0] attributes }
 //! ```
-//! Source: ITU-T X.690; RFC 5280 section 4.1; RFC 2986 section 4.
+//! Source: ITU-T X.690; RFC 2986 section 4.
+
+use x509_parser::asn1_rs::{Oid, Tag};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
 
 const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
 const BIT_STRING: u8 = 0x03;
 const OBJECT_IDENTIFIER: u8 = 0x06;
-const CONTEXT_0: u8 = 0xa0;
 
 /// One element and where it ends.
 #[derive(Debug, Clone, Copy)]
@@ -69,29 +70,12 @@ pub(super) struct Certificate {
 
 /// `None`: these bytes are no certificate, or something follows it.
 pub(super) fn certificate(der: &[u8]) -> Option<Certificate> {
-    let mut outer = Elements(der);
-    let mut parts = Elements(outer.expect(SEQUENCE)?.content);
-    if !outer.0.is_empty() {
-        return None;
-    }
-    let mut body = Elements(parts.expect(SEQUENCE)?.content);
-    parts.expect(SEQUENCE)?;
-    parts.expect(BIT_STRING)?;
-    let mut first = body.next()?;
-    if first.tag == CONTEXT_0 {
-        first = body.next()?;
-    }
-    // The serial number is done with; its algorithm follows.
-    let _ = first;
-    body.expect(SEQUENCE)?;
-    let issuer = name(body.expect(SEQUENCE)?.content)?;
-    body.expect(SEQUENCE)?;
-    let subject = name(body.expect(SEQUENCE)?.content)?;
-    let public_key = public_key(body.expect(SEQUENCE)?.content)?;
-    Some(Certificate {
-        issuer,
-        subject,
-        public_key,
+    let (rest, certificate) = X509Certificate::from_der(der).ok()?;
+    let key = &certificate.public_key().subject_public_key;
+    (rest.is_empty() && key.unused_bits == 0).then(|| Certificate {
+        issuer: name(certificate.issuer()),
+        subject: name(certificate.subject()),
+        public_key: key.data.to_vec(),
     })
 }
 
@@ -104,50 +88,43 @@ fn public_key(info: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A name as clients take it apart: `C=US,O=Example,CN=host`, every part with an equals sign, no blanks between.
-fn name(sequence: &[u8]) -> Option<String> {
-    let mut sets = Elements(sequence);
-    let mut parts = Vec::new();
-    while !sets.0.is_empty() {
-        let mut attributes = Elements(sets.expect(SET)?.content);
-        while !attributes.0.is_empty() {
-            let mut pair = Elements(attributes.expect(SEQUENCE)?.content);
-            let kind = pair.expect(OBJECT_IDENTIFIER)?.content;
-            let value = text(pair.next()?);
-            parts.push(format!("{}={value}", label(kind)));
-        }
-    }
-    Some(parts.join(","))
+fn name(name: &X509Name<'_>) -> String {
+    let parts: Vec<String> = name
+        .iter_attributes()
+        .map(|part| format!("{}={}", label(part.attr_type()), text(part)))
+        .collect();
+    parts.join(",")
 }
 
 /// What stands in a name: commas would part it, so they are shown as blanks.
-fn text(value: Tlv<'_>) -> String {
-    const BMP_STRING: u8 = 0x1e;
-    let text = match value.tag {
-        BMP_STRING => {
-            let units = value.content.chunks_exact(2);
+fn text(part: &AttributeTypeAndValue<'_>) -> String {
+    let value = part.attr_value();
+    let text = match value.tag() {
+        Tag::BmpString => {
+            let units = value.data.chunks_exact(2);
             let units: Vec<u16> = units
                 .map(|unit| unit.iter().fold(0, |sum, byte| sum << 8 | u16::from(*byte)))
                 .collect();
             String::from_utf16_lossy(&units)
         }
-        _ => String::from_utf8_lossy(value.content).into_owned(),
+        _ => String::from_utf8_lossy(value.data).into_owned(),
     };
     text.replace([',', '='], " ")
 }
 
 /// RFC 4514 section 3; other kinds by their identifier.
-fn label(kind: &[u8]) -> String {
-    match kind {
-        [0x55, 4, 3] => "CN".to_owned(),
-        [0x55, 4, 5] => "SERIALNUMBER".to_owned(),
-        [0x55, 4, 6] => "C".to_owned(),
-        [0x55, 4, 7] => "L".to_owned(),
-        [0x55, 4, 8] => "ST".to_owned(),
-        [0x55, 4, 10] => "O".to_owned(),
-        [0x55, 4, 11] => "OU".to_owned(),
-        [0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25] => "DC".to_owned(),
-        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1] => "E".to_owned(),
-        other => format!("OID.{}", crate::hex::encode(other)),
+fn label(kind: &Oid<'_>) -> String {
+    match kind.to_id_string().as_str() {
+        "2.5.4.3" => "CN".to_owned(),
+        "2.5.4.5" => "SERIALNUMBER".to_owned(),
+        "2.5.4.6" => "C".to_owned(),
+        "2.5.4.7" => "L".to_owned(),
+        "2.5.4.8" => "ST".to_owned(),
+        "2.5.4.10" => "O".to_owned(),
+        "2.5.4.11" => "OU".to_owned(),
+        "0.9.2342.19200300.100.1.25" => "DC".to_owned(),
+        "1.2.840.113549.1.9.1" => "E".to_owned(),
+        other => format!("OID.{other}"),
     }
 }
 

@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "../body/mod.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| body::apf::run(input));
