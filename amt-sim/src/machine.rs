@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::device::setup::out_of_band;
 use crate::device::{
-    Entry, Fault, Faults, Firmware, Identity, Interface, LocalAccount, Mode, Profile, ProfileError,
-    Rules, Seed, State, WeakPassword, check_password, digest_a1,
+    Dial, DialEnd, Entry, Fault, Faults, Firmware, Identity, Interface, LocalAccount, Mode,
+    Profile, ProfileError, Rules, Seed, State, WeakPassword, check_password, digest_a1,
 };
 use crate::http::{self, NotListening, StreamId};
 use crate::mei::{Bus, ClientProperties, Errno, Guid, HandleId, Readiness};
@@ -224,14 +225,24 @@ impl Device {
 
     /// Tells the device what time it is. Time that runs backwards is ignored.
     pub fn advance(&mut self, now: Instant) {
-        self.firmware.now = self.firmware.now.max(now);
+        let now = self.firmware.now.max(now);
+        // What happens by itself happens at its own time, however late the device is told.
+        while let Some(due) = out_of_band::next_wake(&self.firmware).filter(|due| *due <= now) {
+            self.firmware.now = self.firmware.now.max(due);
+            out_of_band::advance(&mut self.firmware);
+        }
+        self.firmware.now = now;
         self.bus.advance(&mut self.firmware);
     }
 
     /// When the device next does something by itself; call [`Device::advance`] then.
     pub fn next_wake(&self) -> Option<Instant> {
         let now = self.firmware.now;
-        let wakes = [self.bus.next_wake(now), self.firmware.web.next_wake(now)];
+        let wakes = [
+            self.bus.next_wake(now),
+            self.firmware.web.next_wake(now),
+            out_of_band::next_wake(&self.firmware),
+        ];
         wakes.into_iter().flatten().min()
     }
 
@@ -347,6 +358,22 @@ impl Device {
         http::close(&mut self.firmware, stream);
     }
 
+    /// Connections that the device wants to make on the network; each is given out once.
+    pub fn take_dials(&mut self) -> Vec<Dial> {
+        out_of_band::take_dials(&mut self.firmware)
+    }
+
+    /// What came of a connection that [`Device::take_dials`] asked for.
+    pub fn dial_ended(&mut self, dial: u32, end: DialEnd) {
+        out_of_band::dial_ended(&mut self.firmware, dial, end);
+    }
+
+    /// Until when the device makes a key, with nobody able to reach it from the network: time that a host may
+    /// leap over.
+    pub fn busy_until(&self) -> Option<Instant> {
+        out_of_band::busy_until(&self.firmware)
+    }
+
     /// Arms a fault on the running device.
     pub fn arm(&mut self, fault: Fault) {
         self.firmware.faults.arm(fault);
@@ -405,6 +432,7 @@ impl Device {
         (
             self.bus.disturbances(),
             self.firmware.web.disturbances(),
+            out_of_band::disturbances(&self.firmware),
             mode,
         )
     }

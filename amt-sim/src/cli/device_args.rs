@@ -1,12 +1,13 @@
 //! The arguments that say which device: the same for every command that needs one.
 
 use std::fs::{self, File};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use amt_sim::device::CertificateHash;
-use amt_sim::host::{SharedDevice, StateFile, keystore};
+use amt_sim::host::{HelloSender, Pace, SharedDevice, StateFile, keystore};
 use amt_sim::{Device, Fault, Preset, Profile, Rules, UnixTime};
 use clap::{Args, ValueEnum};
 
@@ -39,6 +40,13 @@ pub(crate) struct DeviceArguments {
     /// Trust this root certificate (PEM or DER) for provisioning, as if its hash were typed into MEBx.
     #[arg(long = "trust", value_name = "FILE")]
     trust: Vec<PathBuf>,
+    /// Where the device says Hello once an agent started set-up over the network; the port is 9971 unless told. Hello
+    /// messages leave this machine only for an address that is given, here or in the profile.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    sca: Option<String>,
+    /// How time goes by for the device: real, scaled:N for N times as fast, or jump to spend none on making its key.
+    #[arg(long, value_name = "PACE", default_value = "real", value_parser = pace)]
+    time: Pace,
     /// Write the device's journal to this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
@@ -67,6 +75,39 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn pace(text: &str) -> Result<Pace, String> {
+    let scaled = text.strip_prefix("scaled:").map(str::parse);
+    match (text, scaled) {
+        ("real", _) => Ok(Pace::Real),
+        ("jump", _) => Ok(Pace::Jump),
+        (_, Some(Ok(factor))) if factor > 0 => Ok(Pace::Scaled(factor)),
+        _ => Err("write real, jump, or scaled:N with N at least 1".to_owned()),
+    }
+}
+
+/// The profile with this SCA: `192.0.2.1`, `[2001:db8::1]:9971`, `sca.example:9971`.
+fn with_server(profile: Profile, sca: &str) -> Result<Profile, CommandError> {
+    let (host, port) = match (sca.parse::<IpAddr>(), sca.rsplit_once(':')) {
+        (Err(_), Some((host, port))) => {
+            let wrong = || format!("--sca {sca}: {port:?} is no port; write HOST or HOST:PORT");
+            (host, Some(port.parse::<u16>().map_err(|_| wrong())?))
+        }
+        _ => (sca, None),
+    };
+    let host = host.trim_matches(['[', ']']);
+    let mut profile = profile;
+    let server = &mut profile.setup_server;
+    match host.parse::<IpAddr>() {
+        Ok(_) => server.address = host.to_owned(),
+        Err(_) => {
+            server.address.clear();
+            server.fqdn = host.to_owned();
+        }
+    }
+    server.port = port.unwrap_or(server.port);
+    Ok(profile)
+}
+
 impl DeviceArguments {
     /// The device that these arguments describe, switched on.
     pub(crate) fn power_on(&self) -> Result<SharedDevice, CommandError> {
@@ -83,6 +124,9 @@ impl DeviceArguments {
         let mut profile = load_profile(wanted)?;
         for (key, value) in &self.settings {
             profile = profile.with(key, value)?;
+        }
+        if let Some(sca) = &self.sca {
+            profile = with_server(profile, sca)?;
         }
         for path in &self.trust {
             profile.certificates.custom.push(trusted_root(path)?);
@@ -102,7 +146,7 @@ impl DeviceArguments {
             Some(state) => builder.state(state),
             None => self.new_life(builder),
         };
-        let device = SharedDevice::new(builder.build()?);
+        let device = SharedDevice::paced(builder.build()?, self.time);
         if let Some(path) = &self.journal {
             let file = File::create(path).map_err(|error| at(path, error))?;
             device.journal_to(file);
@@ -111,6 +155,19 @@ impl DeviceArguments {
             device.remember_in(file);
         }
         Ok(device)
+    }
+
+    /// Sends the device's Hello messages from this address, if it knows where to.
+    pub(crate) fn say_hello(
+        &self,
+        device: &SharedDevice,
+        from: Option<IpAddr>,
+    ) -> Result<Option<HelloSender>, CommandError> {
+        let told = device.with(None, |device| {
+            let server = &device.profile().setup_server;
+            !server.address.is_empty() || !server.fqdn.is_empty()
+        });
+        Ok(told.then(|| HelloSender::start(device, from)).transpose()?)
     }
 
     /// The file that the journal is written to.

@@ -7,10 +7,10 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use amt_sim::device::Interface;
-use amt_sim::host::LocalPorts;
 use amt_sim::host::backend::{self, Backend, Options};
 use amt_sim::host::local_ports::Reach;
 use amt_sim::host::signals::{self, StopSignal};
+use amt_sim::host::{HelloSender, LocalPorts};
 use clap::Args;
 
 use super::CommandError;
@@ -36,6 +36,10 @@ pub(crate) struct RunArguments {
         default_missing_value = "127.0.0.1"
     )]
     local_ports: Option<IpAddr>,
+    /// Show the device to the network at this loopback address while the program runs: its ports are open there
+    /// whenever its own would be, and its Hello messages come from there.
+    #[arg(long, value_name = "ADDRESS")]
+    lan: Option<IpAddr>,
     /// Do not say which back end was chosen.
     #[arg(long, short)]
     quiet: bool,
@@ -75,6 +79,11 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
         .local_ports
         .map(|address| LocalPorts::open(&device, Interface::Local, address, Reach::Loopback))
         .transpose()?;
+    let lan = arguments
+        .lan
+        .map(|address| LocalPorts::open(&device, Interface::Network, address, Reach::Loopback))
+        .transpose()?;
+    let hello = arguments.device.say_hello(&device, arguments.lan)?;
     let (name, rest) = arguments
         .program
         .split_first()
@@ -100,7 +109,10 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
     let status = running.wait()?;
     serve_daemons(&running)?;
     running.stop()?;
-    ports.map_or(Ok(()), LocalPorts::stop)?;
+    hello.map_or(Ok(()), HelloSender::stop)?;
+    for ports in [ports, lan].into_iter().flatten() {
+        ports.stop()?;
+    }
     Ok(signals::end_like(status))
 }
 

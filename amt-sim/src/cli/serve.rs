@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use amt_sim::device::Interface;
-use amt_sim::host::LocalPorts;
 use amt_sim::host::local_ports::Reach;
 use amt_sim::host::signals::StopSignal;
 use amt_sim::host::socket::MeiSocket;
+use amt_sim::host::{HelloSender, LocalPorts};
 use clap::{ArgGroup, Args};
 
 use super::CommandError;
@@ -49,6 +49,7 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError>
         .as_ref()
         .map(|path| MeiSocket::open(path, &device))
         .transpose()?;
+    let hello = arguments.device.say_hello(&device, arguments.address)?;
     let (uuid, profile) = device.with(None, |device| {
         (device.identity().uuid, device.profile().name.clone())
     });
@@ -73,6 +74,7 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError>
         println!("ready: {profile} {uuid}, {}", offers.join(", "));
     }
     stop.wait(None);
+    hello.map_or(Ok(()), HelloSender::stop)?;
     ports.map_or(Ok(()), LocalPorts::stop)?;
     socket.map_or(Ok(()), MeiSocket::stop)?;
     Ok(ExitCode::SUCCESS)

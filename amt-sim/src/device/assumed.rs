@@ -22,8 +22,6 @@ assumptions! {
     NO_AUDIT_RECORD = "device.assumed.no-audit-record-status";
     /// What AMTHI does while AMT is switched off.
     AMTHI_WHILE_DISABLED = "device.assumed.amthi-while-disabled";
-    /// StartConfiguration and its family are refused as not ready where they would be legal.
-    SETUP_FLOW = "device.assumed.setup-flow-not-started";
     /// GetProvisioningMode is 0 before set-up.
     PROVISIONING_MODE = "device.assumed.provisioning-mode";
     /// GetPID is eight zero bytes where PSK set-up does not exist.
@@ -160,6 +158,20 @@ assumptions! {
     HOST_BASED_ANSWER = "device.assumed.host-based-answer";
     /// What the authorities of older on-die chains are called.
     ON_DIE_NAMES = "device.assumed.on-die-names";
+    /// StartConfiguration succeeds at once; the key is made afterwards, kept, and made anew after a power cut.
+    OOB_KEY = "device.assumed.out-of-band-key";
+    /// The interface stays open for six hours.
+    OOB_PERIOD = "device.assumed.out-of-band-period";
+    /// When Hello messages are sent.
+    OOB_HELLO_SCHEDULE = "device.assumed.hello-schedule";
+    /// The first field of a Hello message is 1, and custom hashes are listed before room runs out.
+    OOB_HELLO_FLAG = "device.assumed.hello-credentials-set";
+    /// How the one-time password is shown and how long it lasts.
+    OTP_LIFE = "device.assumed.otp-life";
+    /// In set-up over TLS, DigestPassword may be 32 hex digits.
+    HEX_DIGEST_PASSWORD = "device.assumed.hex-digest-password";
+    /// A seed for random numbers is there always.
+    RNG_SEED = "device.assumed.rng-seed";
     /// The suffixes of StartConfigurationHBased count as domains of the device, learnt and not typed in.
     HOST_SUFFIXES = "device.assumed.host-suffixes";
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fault::{Fault, Faults, Occasion};
 use super::identity::{Identity, LocalAccount};
 use super::journal::{Event, Journal};
-use super::mode::{self, Mode, ProvisioningState, Refusal, Trigger};
+use super::mode::{self, ControlMode, Mode, ProvisioningState, Refusal, Trigger};
 use super::profile::Profile;
 use super::rule::{Rule, Rules};
 use super::seed::Seed;
@@ -75,6 +75,7 @@ impl Firmware {
                 .collect(),
         };
         firmware.record(event);
+        super::setup::out_of_band::resume(&mut firmware);
         firmware
     }
 
@@ -145,14 +146,20 @@ impl Firmware {
             self.setup.control_mode_changed();
             self.renew_configuration_nonce();
         }
-        if trigger == Trigger::CommitChanges {
-            self.record_setup_over_tls(from);
+        if trigger == Trigger::CommitChanges && from.control_mode() == ControlMode::None {
+            self.record_setup_over_tls();
         }
         if from != to {
             self.remember(|state| state.announced = None);
             self.setup.mode_changed();
         }
         self.record(Event::ModeChanged { from, to, trigger });
+        if from == Mode::SetupOutOfBand && to != from {
+            super::setup::out_of_band::left(self, to);
+        }
+        if to.provisioning_state() == ProvisioningState::Post && self.state.otp.is_some() {
+            self.remember(|state| state.otp = None);
+        }
         Ok(to)
     }
 

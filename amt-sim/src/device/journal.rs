@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
-use super::setup::{Announced, SetupMethod, SetupRefusal};
+use super::setup::{Announced, DialEnd, KeyStage, SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
 use crate::tls::{FailureKind as TlsFailureKind, Version as TlsVersion};
@@ -240,6 +240,28 @@ pub enum Event {
         /// How it boots, when it is not as usual.
         boot: Vec<String>,
     },
+    /// The key of the device's own certificate.
+    KeyGeneration {
+        stage: KeyStage,
+        /// Device time that it takes, where it starts.
+        takes_ms: u64,
+    },
+    /// The network interface opened for set-up, or closed again without one.
+    NetworkInterface { open: bool },
+    /// A Hello message is on its way.
+    Hello {
+        /// Number of the connection that carries it.
+        dial: u32,
+        /// Where the SCA is looked for, in this order.
+        hosts: Vec<String>,
+        port: u16,
+        /// Messages before this one.
+        retry: u32,
+        #[serde(with = "hex_bytes")]
+        bytes: Vec<u8>,
+    },
+    /// What became of a Hello message.
+    HelloEnded { dial: u32, end: DialEnd },
     /// Lines were lost because nobody drained the journal in time.
     Overflow { lost: u64 },
 }

@@ -42,6 +42,7 @@ pub use setup::peer::PeerRefusal;
 pub use setup::{
     AdminRecord, Announced, ClientRecord, ProvisioningRecord, SetupMethod, SetupRefusal,
 };
+pub use setup::{Dial, DialEnd, KeyStage, OutOfBand};
 pub use state::{SetupRecord, State};
 
 pub(crate) use fault::Occasion;

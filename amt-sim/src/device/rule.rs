@@ -229,6 +229,14 @@ rules! {
     TLS_TRUSTED_ROOT = "device.tls.trusted-root";
     /// Where TLS is mutual, a client's common name is one of TrustedCN, if there are any.
     TLS_TRUSTED_NAME = "device.tls.trusted-name";
+    /// StartConfigurationEx needs a DHCP lease with a domain: status 2 otherwise.
+    OOB_START_NETWORK = "device.out-of-band.start-network";
+    /// A Hello message lists active root hashes only.
+    OOB_HELLO_ACTIVE_HASHES = "device.out-of-band.hello-active-hashes";
+    /// ExtendProvisioningPeriod takes 1 to 24 hours.
+    OOB_EXTEND_HOURS = "device.out-of-band.extend-hours";
+    /// The one-time password can be read in set-up mode only.
+    OOB_OTP_READ = "device.out-of-band.otp-read";
     /// Set-up through the host: the TLS client's leaf has the hash that was announced.
     SETUP_ANNOUNCED_LEAF = "device.setup.announced-leaf";
     /// The hardware part of the platform identifier is the hash of the on-die ROM authority's certificate.

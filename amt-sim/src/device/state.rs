@@ -9,7 +9,7 @@ use super::key_store::{StoredKey, TlsSettings};
 use super::mode::Mode;
 use super::profile::{CertificateHash, HashAlgorithm, Profile, ProfileError};
 use super::seed::Seed;
-use super::setup::{Announced, ProvisioningRecord};
+use super::setup::{Announced, OutOfBand, ProvisioningRecord};
 use crate::time::UnixTime;
 use crate::wsman::Overlay;
 
@@ -88,6 +88,15 @@ pub struct State {
     /// `boots` when the event log was cleared last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events_cleared_at: Option<u64>,
+    /// Set-up over the network, as far as it has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_band: Option<OutOfBand>,
+    /// The one-time password for the SCA; 8 to 32 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otp: Option<String>,
+    /// The device has made the key of its own certificate, which takes minutes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_key_made: bool,
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -159,6 +168,9 @@ impl State {
             next_boot: NextBoot::default(),
             power_scheme: None,
             events_cleared_at: None,
+            out_of_band: None,
+            otp: None,
+            own_key_made: false,
         })
     }
 
@@ -190,5 +202,7 @@ impl State {
         self.tls = None;
         self.next_boot = NextBoot::default();
         self.power_scheme = None;
+        self.out_of_band = None;
+        self.otp = None;
     }
 }

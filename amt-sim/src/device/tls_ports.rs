@@ -3,7 +3,7 @@
 //! ```text
 //!                     host side                          LAN side
 //!   not provisioned   plain (TLS only where enforced)    closed
-//!   set-up            as before; host-based: TLS only    out of band: TLS only, else closed
+//!   set-up            as before; host-based: TLS only    out of band: TLS once the key is made, else closed
 //!   operational       as AMT_TLSSettingData says         as AMT_TLSSettingData says
 //! ```
 //! Settings count as CommitChanges left them, not as they were last put.
@@ -14,6 +14,7 @@ use super::key_store::{TlsPort, TlsSettings};
 use super::mode::{Mode, ProvisioningState};
 use super::profile::Profile;
 use super::rule::Rule;
+use super::setup::out_of_band::interface_is_open;
 use crate::tls::ClientCertificates;
 
 /// What is listened to on one side.
@@ -70,7 +71,7 @@ pub(crate) fn listening(fw: &Firmware, side: Interface) -> Listening {
     match side {
         _ if !mode.enabled() => CLOSED,
         Interface::Network => match mode {
-            Mode::SetupOutOfBand => Listening {
+            Mode::SetupOutOfBand if interface_is_open(fw) => Listening {
                 plain: false,
                 tls: true,
             },

@@ -4,6 +4,7 @@ pub mod backend;
 mod chardev;
 pub mod contract;
 pub mod fuse;
+mod hello;
 pub mod keystore;
 mod launch;
 pub mod local_ports;
@@ -17,7 +18,8 @@ pub mod socket;
 mod state_file;
 mod sys;
 
+pub use hello::HelloSender;
 pub use launch::Running;
 pub use local_ports::LocalPorts;
-pub use shared::{SharedDevice, Sink, Watch};
+pub use shared::{Pace, SharedDevice, Sink, Watch};
 pub use state_file::{StateFile, StateFileError};

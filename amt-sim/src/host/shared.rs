@@ -20,10 +20,44 @@ pub struct SharedDevice {
 
 struct Inner {
     device: Mutex<Device>,
-    started: WallInstant,
+    clock: Mutex<Clock>,
     watches: Mutex<Vec<Arc<OwnedFd>>>,
     sinks: Mutex<Vec<Sink>>,
     memory: Mutex<Option<StateFile>>,
+}
+
+/// How device time goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// As on the wall.
+    #[default]
+    Real,
+    /// So many times as fast. Everything is, also what an SCA has to be in time for.
+    Scaled(u32),
+    /// As on the wall, but the time in which the device makes a key, and nobody can reach it, takes none.
+    Jump,
+}
+
+/// Device time as wall time.
+struct Clock {
+    started: WallInstant,
+    pace: Pace,
+    /// What was leapt over.
+    leapt: Duration,
+}
+
+impl Clock {
+    fn now(&self) -> Instant {
+        let elapsed = self.started.elapsed();
+        Instant::POWER_ON + self.leapt + elapsed.saturating_mul(self.factor())
+    }
+
+    fn factor(&self) -> u32 {
+        match self.pace {
+            Pace::Scaled(factor) => factor.max(1),
+            Pace::Real | Pace::Jump => 1,
+        }
+    }
 }
 
 /// Takes journal entries, in order.
@@ -57,10 +91,19 @@ impl std::fmt::Debug for SharedDevice {
 impl SharedDevice {
     /// Device time 0 is now.
     pub fn new(device: Device) -> Self {
+        Self::paced(device, Pace::Real)
+    }
+
+    /// The same with a time of its own.
+    pub fn paced(device: Device, pace: Pace) -> Self {
         Self {
             inner: Arc::new(Inner {
                 device: Mutex::new(device),
-                started: WallInstant::now(),
+                clock: Mutex::new(Clock {
+                    started: WallInstant::now(),
+                    pace,
+                    leapt: Duration::ZERO,
+                }),
                 watches: Mutex::default(),
                 sinks: Mutex::default(),
                 memory: Mutex::default(),
@@ -117,6 +160,7 @@ impl SharedDevice {
         let after = device.disturbances();
         // What was done may give a connection something to say that nobody asked it for.
         device.advance(now);
+        self.leap(&mut device);
         let disturbed = after != before;
         fell_due |= before != at_first || device.disturbances() != after;
         if device.has_journal() {
@@ -152,12 +196,26 @@ impl SharedDevice {
     /// How long until the device does something by itself; `None` when it waits for input only.
     pub fn next_wake(&self) -> Option<Duration> {
         let wake = lock(&self.inner.device).next_wake()?;
-        Some(wake - self.now())
+        let clock = lock(&self.inner.clock);
+        Some((wake - clock.now()) / clock.factor())
+    }
+
+    /// Under [`Pace::Jump`]: past the making of a key.
+    fn leap(&self, device: &mut Device) {
+        let Some(until) = device.busy_until() else {
+            return;
+        };
+        let mut clock = lock(&self.inner.clock);
+        if clock.pace == Pace::Jump {
+            let left = until - clock.now();
+            clock.leapt += left;
+            device.advance(clock.now());
+        }
     }
 
     /// Device time.
     pub fn now(&self) -> Instant {
-        Instant::POWER_ON + self.inner.started.elapsed()
+        lock(&self.inner.clock).now()
     }
 }
 

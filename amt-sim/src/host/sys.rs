@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "raw system calls")]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// A counter that `poll(2)` shows as readable while it is not zero.
 pub(crate) fn eventfd() -> io::Result<OwnedFd> {
@@ -224,4 +224,84 @@ fn descriptor_limits() -> io::Result<libc::rlimit> {
         return Err(io::Error::last_os_error());
     }
     Ok(limit)
+}
+
+/// A TCP connection from this address of the machine, as the standard library makes it from any.
+pub(crate) fn connect_from(
+    from: std::net::IpAddr,
+    to: std::net::SocketAddr,
+    patience: std::time::Duration,
+) -> io::Result<std::net::TcpStream> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    let family = match from {
+        std::net::IpAddr::V4(_) => libc::AF_INET,
+        std::net::IpAddr::V6(_) => libc::AF_INET6,
+    };
+    // SAFETY: no pointers; the result is checked before it becomes an owner.
+    let fd = unsafe { libc::socket(family, kind, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: `fd` is new and nobody else owns it.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    with_address(std::net::SocketAddr::new(from, 0), |address, length| {
+        // SAFETY: `with_address` gives a pointer to that many readable bytes.
+        unsafe { libc::bind(fd, address, length) }
+    })?;
+    let connected = with_address(to, |address, length| {
+        // SAFETY: as above.
+        unsafe { libc::connect(fd, address, length) }
+    });
+    match connected {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
+            let shown = super::poll::poll(&[(socket.as_fd(), libc::POLLOUT)], Some(patience))?;
+            if shown == [0] {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        other => other?,
+    }
+    let stream = std::net::TcpStream::from(socket);
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => {
+            stream.set_nonblocking(false)?;
+            Ok(stream)
+        }
+    }
+}
+
+/// Calls with the address as the kernel reads it.
+fn with_address(
+    address: std::net::SocketAddr,
+    call: impl FnOnce(*const libc::sockaddr, libc::socklen_t) -> libc::c_int,
+) -> io::Result<()> {
+    // Both structures are a few dozen bytes.
+    const fn length<T>() -> libc::socklen_t {
+        size_of::<T>() as libc::socklen_t
+    }
+    let result = match address {
+        std::net::SocketAddr::V4(address) => {
+            // SAFETY: plain old data for which all zeros is valid.
+            let mut raw: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+            raw.sin_family = libc::AF_INET as libc::sa_family_t;
+            raw.sin_port = address.port().to_be();
+            raw.sin_addr.s_addr = u32::from_ne_bytes(address.ip().octets());
+            call((&raw const raw).cast(), length::<libc::sockaddr_in>())
+        }
+        std::net::SocketAddr::V6(address) => {
+            // SAFETY: plain old data for which all zeros is valid.
+            let mut raw: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
+            raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            raw.sin6_port = address.port().to_be();
+            raw.sin6_addr.s6_addr = address.ip().octets();
+            raw.sin6_scope_id = address.scope_id();
+            call((&raw const raw).cast(), length::<libc::sockaddr_in6>())
+        }
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

@@ -398,3 +398,7 @@ mod secure_peer_tests;
 #[cfg(test)]
 #[path = "secure_flow_tests.rs"]
 mod secure_flow_tests;
+
+#[cfg(test)]
+#[path = "out_of_band_tests.rs"]
+mod out_of_band_tests;

@@ -21,7 +21,7 @@ const SETTINGS: &str = "AMT_TLSSettingData";
 const NETWORK_SETTINGS: &str = "Intel(r) AMT 802.3 TLS Settings";
 const HOST_SETTINGS: &str = "Intel(r) AMT LMS TLS Settings";
 
-fn envelope(action: &str, class: &str, instance: &str, body: &str) -> String {
+pub(super) fn envelope(action: &str, class: &str, instance: &str, body: &str) -> String {
     let selectors = match instance {
         "" => String::new(),
         id => format!(
@@ -47,7 +47,7 @@ fn put(settings: &str, enabled: bool, accept_plain: bool) -> String {
     envelope(&format!("{TRANSFER}/Put"), SETTINGS, settings, &body)
 }
 
-fn call(class: &str, method: &str, input: &str) -> String {
+pub(super) fn call(class: &str, method: &str, input: &str) -> String {
     let body = format!("<r:{method}_INPUT xmlns:r=\"{SCHEMA}/{class}\">{input}</r:{method}_INPUT>");
     envelope(&format!("{SCHEMA}/{class}/{method}"), class, "", &body)
 }

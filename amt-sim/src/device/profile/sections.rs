@@ -406,6 +406,9 @@ pub struct Timings {
     /// How long the interface stays open for an SCA.
     #[serde(with = "milliseconds")]
     pub provisioning_period_ms: Duration,
+    /// From the first Hello message to the second; each further wait is twice as long, up to an hour.
+    #[serde(with = "milliseconds", default = "one_minute")]
+    pub hello_retry_ms: Duration,
 }
 
 /// What nobody outside knows of real firmware, each behind a switch.
@@ -431,6 +434,10 @@ pub struct Assumptions {
     /// Which number a new LME channel gets.
     #[serde(default)]
     pub lme_numbers: LmeNumbers,
+    /// In set-up over TLS, DigestPassword may be 32 hex digits instead of base64 of 16 octets. One management server
+    /// writes it so, and logs in afterwards.
+    #[serde(default = "yes")]
+    pub hex_digest_password: bool,
 }
 
 /// Which number a new LME channel gets.
@@ -467,6 +474,10 @@ pub enum WhileDisabled {
     Answer,
     /// Every message is answered by an empty one, as LMS expects of old firmware.
     Empty,
+}
+
+const fn one_minute() -> Duration {
+    Duration::from_secs(60)
 }
 
 const fn yes() -> bool {

@@ -10,15 +10,19 @@
 //! Source: class IPS_HostBasedSetupService of the "Intel AMT Implementation and Reference Guide", and its pages
 //! "Creating a Signed Configuration Request" and "Certificate Chains for Host-Based Configuration".
 
+mod hello;
 pub(crate) mod host_based_tls;
 mod nonce;
+pub(crate) mod out_of_band;
 pub(crate) mod peer;
 mod proof;
 mod record;
 mod refusal;
 
+pub use hello::{Dial, DialEnd};
 pub use host_based_tls::Announced;
 pub(crate) use nonce::configuration_nonce;
+pub use out_of_band::{KeyStage, OutOfBand};
 pub(crate) use proof::Proof;
 pub use record::{AdminRecord, ClientRecord, ProvisioningRecord};
 pub use refusal::{SetupMethod, SetupRefusal};
@@ -36,6 +40,7 @@ use crate::pki::{Certificate, ChainRefusal, Key, fingerprint};
 pub(crate) struct Runtime {
     /// The provisioning chain as far as it was sent.
     chain: Chain,
+    pub(super) out_of_band: out_of_band::Runtime,
     /// The TLS client that was accepted last.
     pub(crate) believed: Option<peer::Believed>,
     /// How often the mode has changed: who was accepted is accepted until it changes again.

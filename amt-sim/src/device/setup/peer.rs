@@ -55,6 +55,7 @@ pub(crate) fn judge(
 ) -> Result<(), PeerRefusal> {
     let believed = match (fw.mode(), side) {
         (Mode::SetupHostBased, Interface::Local) => host_based_tls::judge(fw, chain)?,
+        (Mode::SetupOutOfBand, Interface::Network) => believe(fw, chain, &[])?,
         _ => return Err(PeerRefusal::NotInSetup),
     };
     fw.setup.believed = Some(believed);
@@ -62,8 +63,8 @@ pub(crate) fn judge(
 }
 
 impl Firmware {
-    /// What is left of a set-up over TLS that was committed in this mode: who did it.
-    pub(in crate::device) fn record_setup_over_tls(&mut self, mode: Mode) {
+    /// What is left of a set-up over TLS that was committed: who did it.
+    pub(in crate::device) fn record_setup_over_tls(&mut self) {
         let Some(Believed { trust, time_valid }) = self.setup.believed.clone() else {
             return;
         };
@@ -73,7 +74,8 @@ impl Firmware {
             state.provisioning_record = None;
             state.setup_record = Some(SetupRecord {
                 secure_dns: trust.secure_dns,
-                host_initiated: mode == Mode::SetupHostBased,
+                // There is no way here to begin without an agent.
+                host_initiated: true,
                 hash_algorithm: trust.hash_algorithm,
                 hash: trust.hash,
                 hash_is_default: trust.hash_is_default,

@@ -1,30 +1,29 @@
-//! The commands that start set-up. Their requests are judged in full; the flows behind them do not run yet.
-//!
-//! [`not_started`] is the one place where that shows: the mode table says whether the command is legal now, and
-//! a legal one is answered NOT_READY, which agents read as "try again later", without any change of mode.
+//! The commands that start set-up, and those that prepare it.
 
 use super::provisioning::before_provisioning;
 use super::table::Outcome;
 use super::{Reader, Status, Writer};
-use crate::device::{Firmware, Rule, Trigger, assumed};
-
-/// Where a flow would start. The mode table's refusal goes out as the status that stands for it.
-fn not_started(fw: &mut Firmware, trigger: Trigger) -> Outcome {
-    fw.permit(trigger)?;
-    fw.assume(assumed::SETUP_FLOW);
-    Err(Status::NOT_READY)
-}
+use crate::device::setup::out_of_band::{self, StartRefusal};
+use crate::device::{Firmware, Rule, assumed};
 
 /// StartConfiguration: no request data.
 pub(super) fn start_configuration(fw: &mut Firmware, _: Reader<'_>) -> Outcome {
-    not_started(fw, Trigger::StartConfiguration)
+    start(fw, None)
 }
 
 /// StartConfigurationEx: AMT_BOOLEAN IPv6.
 pub(super) fn start_configuration_ex(fw: &mut Firmware, mut request: Reader<'_>) -> Outcome {
     match request.u32() {
-        0 | 1 => not_started(fw, Trigger::StartConfiguration),
+        ipv6 @ (0 | 1) => start(fw, Some(ipv6 == 1)),
         _ => Err(Status::INVALID_PARAMETER),
+    }
+}
+
+fn start(fw: &mut Firmware, ipv6: Option<bool>) -> Outcome {
+    match out_of_band::start(fw, ipv6) {
+        Ok(()) => Ok(Writer::new()),
+        Err(StartRefusal::Mode(refusal)) => Err(refusal.into()),
+        Err(StartRefusal::NoNetwork) => Err(Status::NOT_READY),
     }
 }
 
@@ -38,17 +37,20 @@ pub(super) fn set_otp(fw: &mut Firmware, mut request: Reader<'_>) -> Outcome {
     if !well_formed && fw.enforced(Rule::AMTHI_OTP_VALUE) {
         return Err(Status::INVALID_PARAMETER);
     }
-    fw.assume(assumed::SETUP_FLOW);
-    Err(Status::NOT_READY)
+    fw.assume(assumed::OTP_LIFE);
+    // With the rule knocked out anything goes, as far as a string can hold it.
+    let otp = String::from_utf8_lossy(otp).into_owned();
+    fw.remember(|state| state.otp = Some(otp));
+    Ok(Writer::new())
 }
 
-/// GenerateRngSeed: before provisioning only.
+/// GenerateRngSeed: before provisioning only. There is a seed already.
 pub(super) fn generate_rng_seed(fw: &mut Firmware, _: Reader<'_>) -> Outcome {
     if !before_provisioning(fw.mode()) {
         return Err(Status::INVALID_AMT_MODE);
     }
-    fw.assume(assumed::SETUP_FLOW);
-    Err(Status::NOT_READY)
+    fw.assume(assumed::RNG_SEED);
+    Ok(Writer::new())
 }
 
 /// GetRngSeedStatus: u32 0 exists, 1 in progress, 2 does not exist. Every generation here makes its own.

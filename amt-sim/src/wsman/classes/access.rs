@@ -1,7 +1,7 @@
 //! Access control list: who may log in with what rights, and what the administrator is called.
 
 use crate::device::{
-    AccessPermission, Account, Event, Firmware, Principal, Realm, Rule, assumed,
+    AccessPermission, Account, Event, Firmware, Mode, Principal, Realm, Rule, assumed,
 };
 use crate::wsman::call::{Access, Call, Input, Method, Outcome, status};
 use crate::wsman::provider::{Live, Provider};
@@ -280,8 +280,17 @@ fn digest_password(fw: &mut Firmware, input: &Input) -> Result<Option<String>, O
         return Ok(None);
     };
     let octets = input.bytes("DigestPassword");
+    let in_setup = matches!(fw.mode(), Mode::SetupOutOfBand | Mode::SetupHostBased);
+    let hex = crate::hex::decode(text).is_some_and(|octets| octets.len() == 16);
     match octets.filter(|octets| octets.len() == 16) {
         Some(octets) => Ok(Some(crate::hex::encode(&octets))),
+        None if hex && in_setup && fw.profile.assumptions.hex_digest_password => {
+            fw.assume(assumed::HEX_DIGEST_PASSWORD);
+            fw.record(Event::WsmanFinding {
+                what: "DigestPassword is 32 hex digits, not base64 of 16 octets".to_owned(),
+            });
+            Ok(Some(text.to_ascii_lowercase()))
+        }
         None if fw.enforced(Rule::DIGEST_PASSWORD_OCTETS) => {
             fw.record(Event::WsmanFinding {
                 what: format!(
@@ -291,9 +300,7 @@ fn digest_password(fw: &mut Firmware, input: &Input) -> Result<Option<String>, O
             });
             Err(Outcome::status(status::INVALID_PARAMETER))
         }
-        None if crate::hex::decode(text).is_some_and(|octets| octets.len() == 16) => {
-            Ok(Some(text.to_ascii_lowercase()))
-        }
+        None if hex => Ok(Some(text.to_ascii_lowercase())),
         None => Err(Outcome::status(status::INVALID_PARAMETER)),
     }
 }

@@ -1,6 +1,7 @@
 //! General settings, versions, time, leaving provisioning.
 
 use super::super::After;
+use crate::device::setup::out_of_band::{self, ExtendRefusal};
 use crate::device::{
     ControlMode, Firmware, Interface, Mode, Principal, ProvisioningState, Realm, Refusal, Rule, Trigger, assumed,
     check_password,
@@ -61,6 +62,7 @@ pub(crate) const LIVE: &[Live] = &[
     Live { name: "provisioning-mode", value: provisioning_mode },
     Live { name: "dhcp-dns-suffix", value: |fw| some_text(&fw.profile.network.dhcp_domain) },
     Live { name: "trusted-dns-suffix", value: |fw| some_text(&fw.state.pki_dns_suffix) },
+    Live { name: "one-time-password", value: one_time_password },
     Live { name: "zero-touch", value: |fw| Some(fw.state.zero_touch.into()) },
 ];
 
@@ -78,6 +80,17 @@ fn provisioning_mode(fw: &Firmware) -> Option<Value> {
     }))
 }
 
+/// ProvisioningServerOTP: to be read in set-up mode only. Elsewhere real devices show 32 zero octets.
+fn one_time_password(fw: &Firmware) -> Option<Value> {
+    let in_setup = fw.mode().provisioning_state() == ProvisioningState::In;
+    let readable = in_setup || !fw.enforced(Rule::OOB_OTP_READ);
+    let octets = match &fw.state.otp {
+        Some(otp) if readable => otp.as_bytes().to_vec(),
+        _ => vec![0; 32],
+    };
+    Some(octets.into())
+}
+
 fn put_setup(change: &mut Change<'_>) -> Result<Applied, Fault> {
     let mut kept = change.after.clone();
     if let Some(enabled) = change.given.bool("ZeroTouchConfigurationEnabled") {
@@ -90,6 +103,10 @@ fn put_setup(change: &mut Change<'_>) -> Result<Applied, Fault> {
                 .bool("ZeroTouchConfigurationEnabled")
                 .unwrap_or(enabled),
         );
+    }
+    // What is put there is for a set-up to come, which begins with a one-time password of its own.
+    if let Some(otp) = change.before.get("ProvisioningServerOTP") {
+        kept.set("ProvisioningServerOTP", otp.clone());
     }
     Ok(Applied::store(kept))
 }
@@ -146,14 +163,10 @@ fn refused(refusal: Refusal) -> Outcome {
 }
 
 fn extend_provisioning_period(call: &mut Call<'_>) -> Outcome {
-    let open = matches!(call.fw.mode(), Mode::SetupOutOfBand | Mode::SetupHostBased);
-    if !open && call.fw.enforced(Rule::WSMAN_EXTEND_PERIOD) {
-        return Outcome::status(status::INVALID_PROVISIONING_STATE);
-    }
-    match call.input.fits::<u32>("Duration") {
-        // The period itself is the setup flow's; it does not run out while a client talks to the device.
-        Some(hours) if hours > 0 => Outcome::OK,
-        _ => Outcome::status(status::INVALID_PARAMETER),
+    match out_of_band::extend(call.fw, call.input.fits("Duration")) {
+        Ok(()) => Outcome::OK,
+        Err(ExtendRefusal::Mode) => Outcome::status(status::INVALID_PROVISIONING_STATE),
+        Err(ExtendRefusal::Hours) => Outcome::status(status::INVALID_PARAMETER),
     }
 }
 

@@ -25,11 +25,11 @@ fn host_based() -> Vec<u8> {
 #[case::unprovision(request(0x10, &[1, 0, 0, 0]), [3, 3, 3, 3, 3, 3, 3, 0, 3])]
 #[case::stop(request(0x5e, &[]), [3, 3, 0, 0, 0, 0, 0, 3, 3])]
 #[case::disable_and_clear(request(0x88, &[]), [3, 0, 3, 3, 3, 3, 3, 3, 3])]
-#[case::start(request(0x29, &[]), [3, 2, 3, 2, 3, 3, 3, 3, 3])]
-#[case::start_ex(request(0x62, &[1, 0, 0, 0]), [3, 2, 3, 2, 3, 3, 3, 3, 3])]
+#[case::start(request(0x29, &[]), [3, 0, 3, 0, 3, 3, 3, 3, 3])]
+#[case::start_ex(request(0x62, &[1, 0, 0, 0]), [3, 0, 3, 0, 3, 3, 3, 3, 3])]
 #[case::start_host_based(host_based(), [3, 0, 3, 3, 3, 3, 3, 3, 3])]
-#[case::otp(otp(), [3, 2, 3, 2, 3, 3, 3, 3, 3])]
-#[case::rng_seed(request(0x28, &[]), [3, 2, 3, 2, 3, 3, 3, 3, 3])]
+#[case::otp(otp(), [3, 0, 3, 0, 3, 3, 3, 3, 3])]
+#[case::rng_seed(request(0x28, &[]), [3, 0, 3, 0, 3, 3, 3, 3, 3])]
 #[case::suffix(suffix(), [3, 0, 3, 0, 3, 3, 3, 3, 3])]
 #[case::zero_touch(request(0x3a, &[0, 0, 0, 0]), [3, 0, 3, 0, 3, 3, 3, 3, 3])]
 #[case::ehbc_off(request(0x85, &[0, 0, 0, 0]), [3, 0, 0, 0, 0, 0, 0, 0, 0])]
@@ -147,15 +147,16 @@ fn the_longest_suffix_has_223_characters() {
 
 #[rstest]
 #[case(b"\x07\x001234567", 0x24)]
-#[case(b"\x08\x0012345678", 2)]
-#[case(b"\x09\x0012345678\0", 2)]
+#[case(b"\x08\x0012345678", 0)]
+#[case(b"\x09\x0012345678\0", 0)]
 #[case(b"\x08\x001234567\xff", 0x24)]
-#[case(b"\x20\x0012345678901234567890123456789012", 2)]
+#[case(b"\x20\x0012345678901234567890123456789012", 0)]
 #[case(b"\x21\x00123456789012345678901234567890123", 0x24)]
 fn one_time_passwords(#[case] data: &[u8], #[case] expected: u32) {
     let mut fw = firmware(profile(), Mode::PreProvisioning);
     assert_eq!(status(&mut fw, &request(0x2a, data)), expected);
-    assert!(!fw.dirty);
+    assert_eq!(fw.state.otp.is_some(), expected == 0);
+    assert_eq!(fw.dirty, expected == 0);
 }
 
 #[rstest]
@@ -188,12 +189,12 @@ fn every_layout_of_the_host_based_start(#[case] size: usize, #[case] at: usize) 
     request(0x2f, b"\x03\0a b"),
     0
 )]
-#[case("device.amthi.otp-state", Mode::Admin, otp(), 2)]
+#[case("device.amthi.otp-state", Mode::Admin, otp(), 0)]
 #[case(
     "device.amthi.otp-value",
     Mode::PreProvisioning,
     request(0x2a, b"\x01\0a"),
-    2
+    0
 )]
 #[case("device.amthi.host-based-algorithm", Mode::PreProvisioning, request(0x8b, &[0; 390]), 0)]
 #[case("device.amthi.ehbc-enable", Mode::PreProvisioning, request(0x85, &[1, 0, 0, 0]), 0)]
