@@ -32,6 +32,14 @@ impl Line {
         }
     }
 
+    /// How it is told not to verify the device's certificate.
+    pub(super) const fn skip_flag(self) -> &'static str {
+        match self {
+            Self::Two => "--skipamtcertcheck",
+            Self::Three => "--skip-amt-cert-check",
+        }
+    }
+
     /// What `amtinfo` calls a mode.
     pub(super) fn control_mode(self, mode: Mode) -> &'static str {
         match (mode, self) {

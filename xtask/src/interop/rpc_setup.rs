@@ -24,6 +24,10 @@ const PROFILES: [&str; 4] = [
     "meteor-lake-18",
 ];
 
+/// With nothing but TLS on the local ports. The root behind their on-die chains is not the one in the program, so
+/// that it is told not to verify them.
+const TLS_PROFILES: [&str; 2] = ["arrow-lake-19", "lunar-lake-20"];
+
 const PASSWORD: &str = "P@ssw0rd1";
 
 /// What is done to a device.
@@ -70,6 +74,9 @@ const LIVES: &[Life] = &[
     },
 ];
 
+/// Nobody upgrades there: AddNextCertInChain is not what the program does over TLS.
+const TLS_LIVES: &[Life] = LIVES.split_at(2).0;
+
 /// How the program reaches the firmware's web server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -87,9 +94,15 @@ pub(crate) fn checks(bench: &Bench, program: &Path, line: Line, version: &str, t
             return table.add(PROGRAM, version, "amt-sim ca export", failed);
         }
     };
-    for profile in PROFILES {
+    let plain = PROFILES.map(|profile| (profile, LIVES));
+    let tls = TLS_PROFILES.map(|profile| (profile, TLS_LIVES));
+    for (profile, lives) in plain.into_iter().chain(tls) {
         for (way, name) in [(Way::Lme, "LME"), (Way::LocalPort, "local port")] {
-            let lives = LIVES.iter().filter(|life| line == Line::Three || !life.new);
+            // The 2.x line does not speak TLS over LME.
+            if TLS_PROFILES.contains(&profile) && way == Way::Lme && line == Line::Two {
+                continue;
+            }
+            let lives = lives.iter().filter(|life| line == Line::Three || !life.new);
             for life in lives {
                 let device = Device {
                     bench,
@@ -183,7 +196,15 @@ impl Device<'_> {
             Act::DeactivateClient => &["deactivate", "--local"],
             Act::DeactivateAdmin => &["deactivate", "--local", "--password", PASSWORD],
         };
-        self.run(words, folder, memory)?.succeeded()?;
+        let tls = TLS_PROFILES.contains(&self.profile);
+        let mut words = words.to_vec();
+        if tls {
+            words.push(self.line.skip_flag());
+            if matches!(act, Act::Admin) {
+                words.extend(["--mebxpassword", PASSWORD]);
+            }
+        }
+        self.run(&words, folder, memory)?.succeeded()?;
         let text = std::fs::read_to_string(memory)?;
         let state: State = serde_json::from_str(&text).context("the device's memory")?;
         ensure!(
@@ -192,10 +213,11 @@ impl Device<'_> {
             act.leads_to(),
             state.mode
         );
-        let seen = self
-            .run(&["amtinfo", "--json"], folder, memory)?
-            .succeeded()?
-            .json()?;
+        let mut words = vec!["amtinfo", "--json"];
+        if tls && self.line == Line::Three {
+            words.push(self.line.skip_flag());
+        }
+        let seen = self.run(&words, folder, memory)?.succeeded()?.json()?;
         let expected = self.line.control_mode(act.leads_to());
         ensure!(
             seen["controlMode"] == expected,
