@@ -22,8 +22,6 @@ assumptions! {
     NO_AUDIT_RECORD = "device.assumed.no-audit-record-status";
     /// What AMTHI does while AMT is switched off.
     AMTHI_WHILE_DISABLED = "device.assumed.amthi-while-disabled";
-    /// StartConfigurationHBased is refused as not ready where it would be legal.
-    SETUP_FLOW = "device.assumed.setup-flow-not-started";
     /// GetProvisioningMode is 0 before set-up.
     PROVISIONING_MODE = "device.assumed.provisioning-mode";
     /// GetPID is eight zero bytes where PSK set-up does not exist.
@@ -162,12 +160,18 @@ assumptions! {
     OOB_HELLO_FLAG = "device.assumed.hello-credentials-set";
     /// How the one-time password is shown and how long it lasts.
     OTP_LIFE = "device.assumed.otp-life";
-    /// IPS_TLSProvisioningRecord does not know the address of the SCA.
-    SETUP_RECORD_ADDRESS = "device.assumed.setup-record-address";
     /// In set-up over TLS, DigestPassword may be 32 hex digits.
     HEX_DIGEST_PASSWORD = "device.assumed.hex-digest-password";
     /// A seed for random numbers is there always.
     RNG_SEED = "device.assumed.rng-seed";
+    /// The record of a set-up over TLS has no address of the server.
+    SERVER_ADDRESS = "device.assumed.server-address";
+    /// SuffixListLen that is less than the bytes of the list counts its names.
+    SUFFIX_COUNT = "device.assumed.suffix-count";
+    /// StartConfigurationHBased answers with a hash by the algorithm that it was asked with.
+    HOST_BASED_ANSWER = "device.assumed.host-based-answer";
+    /// What the authorities of older on-die chains are called.
+    ON_DIE_NAMES = "device.assumed.on-die-names";
     /// The suffixes of StartConfigurationHBased count as domains of the device, learnt and not typed in.
     HOST_SUFFIXES = "device.assumed.host-suffixes";
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fault::{Fault, Faults, Occasion};
 use super::identity::{Identity, LocalAccount};
 use super::journal::{Event, Journal};
-use super::mode::{self, ControlMode, Mode, ProvisioningState, Refusal, Trigger};
+use super::mode::{self, Mode, ProvisioningState, Refusal, Trigger};
 use super::profile::Profile;
 use super::rule::{Rule, Rules};
 use super::seed::Seed;
@@ -146,10 +146,11 @@ impl Firmware {
             self.setup.control_mode_changed();
             self.renew_configuration_nonce();
         }
-        if trigger == Trigger::CommitChanges && from.control_mode() == ControlMode::None {
-            super::setup::record_set_up_over_tls(self);
+        if trigger == Trigger::CommitChanges {
+            self.record_setup_over_tls(from);
         }
         if from != to {
+            self.remember(|state| state.announced = None);
             self.setup.mode_changed();
         }
         self.record(Event::ModeChanged { from, to, trigger });

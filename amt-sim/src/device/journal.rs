@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
-use super::setup::{DialEnd, KeyStage, SetupMethod, SetupRefusal};
+use super::setup::{Announced, DialEnd, KeyStage, SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
 use crate::tls::{FailureKind as TlsFailureKind, Version as TlsVersion};
@@ -105,6 +105,12 @@ pub enum Event {
     },
     /// Something in a WS-Management request that is wrong by the standard and was forgiven, or why it was not.
     WsmanFinding { what: String },
+    /// Set-up through the host has begun: who may come, and which certificate the device will show.
+    HostBasedTlsStarted {
+        server: Announced,
+        /// Hash of the device's leaf, as hex digits.
+        leaf: String,
+    },
     /// The device changed its mode.
     ModeChanged {
         from: Mode,

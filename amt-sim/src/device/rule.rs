@@ -239,6 +239,8 @@ rules! {
     OOB_OTP_READ = "device.out-of-band.otp-read";
     /// Set-up through the host: the TLS client's leaf has the hash that was announced.
     SETUP_ANNOUNCED_LEAF = "device.setup.announced-leaf";
+    /// The hardware part of the platform identifier is the hash of the on-die ROM authority's certificate.
+    UPID_BOUND_TO_ROM = "device.odca.upid-bound";
     /// Set-up over TLS: the client's certificate chain must hold, else the connection ends.
     SETUP_PEER_JUDGED = "device.setup.peer-judged";
     /// Set-up over TLS: whoever was accepted is the administrator, without a password.

@@ -50,6 +50,11 @@ pub(crate) fn open(
     runtime::open(fw, side, port)
 }
 
+/// The certificate that TLS towards this side would show now, DER; empty when there is none to show.
+pub(crate) fn leaf(fw: &mut Firmware, side: Interface) -> Vec<u8> {
+    secure::leaf(fw, side)
+}
+
 /// Bytes from the peer. Whatever they complete is answered at once, into what [`take`] gives.
 pub(crate) fn receive(fw: &mut Firmware, stream: StreamId, bytes: &[u8]) {
     runtime::receive(fw, stream, bytes);

@@ -392,6 +392,10 @@ mod tests;
 mod secure_tests;
 
 #[cfg(test)]
+#[path = "secure_peer_tests.rs"]
+mod secure_peer_tests;
+
+#[cfg(test)]
 #[path = "secure_flow_tests.rs"]
 mod secure_flow_tests;
 

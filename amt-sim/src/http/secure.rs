@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 
 use super::StreamId;
 use super::trusted::TrustedClients;
-use crate::device::setup::peer;
+use crate::device::setup::{host_based_tls, peer};
 use crate::device::{
     Caller, Event, Firmware, Interface, Principal, Rule, TlsClient, TlsSettings, assumed,
     client_certificates,
 };
-use crate::pki::SelfSigned;
+use crate::pki::{ChainForm, SelfSigned};
 use crate::tls::{Credential, FailureKind, Settings, TlsStream, Version};
 use crate::wsman::{Shown, shown_certificate, subject_of};
 
@@ -35,15 +35,13 @@ pub(super) struct Secure {
 #[derive(Debug, Default)]
 pub(super) struct Credentials {
     own: Option<Credential>,
+    on_die: Option<Credential>,
     given: Option<(Shown, Credential)>,
 }
 
 /// A TLS connection that was just opened from this side.
 pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure {
-    let (credential, own) = match given(fw, id) {
-        Some(credential) => (Ok(credential), false),
-        None => (own(fw), true),
-    };
+    let (credential, own) = credential(fw, Some(id), side);
     let tls = match &credential {
         Ok(credential) => {
             let asked = client_certificates(fw, side);
@@ -75,8 +73,48 @@ pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure
     }
 }
 
+/// The first certificate that is shown to whoever connects from this side now.
+pub(super) fn leaf(fw: &mut Firmware, side: Interface) -> Vec<u8> {
+    let (credential, _) = credential(fw, None, side);
+    let leaf = credential
+        .as_ref()
+        .ok()
+        .and_then(|shown| shown.chain().next());
+    leaf.map(<[u8]>::to_vec).unwrap_or_default()
+}
+
+/// What is shown on this side now, and whether the device signed it itself.
+fn credential(
+    fw: &mut Firmware,
+    id: Option<StreamId>,
+    side: Interface,
+) -> (Result<Credential, String>, bool) {
+    if host_based_tls::shows_on_die(fw, side)
+        && let Some(credential) = on_die(fw)
+    {
+        return (credential, false);
+    }
+    match given(fw, id) {
+        Some(credential) => (Ok(credential), false),
+        None => (own(fw), true),
+    }
+}
+
+/// The chain that came with the chip.
+fn on_die(fw: &mut Firmware) -> Option<Result<Credential, String>> {
+    if let Some(credential) = &fw.web.credentials.on_die {
+        return Some(Ok(credential.clone()));
+    }
+    let chain = host_based_tls::on_die(fw)?;
+    let made = Credential::new(chain.shown(ChainForm::Six), &chain.key);
+    if let Ok(credential) = &made {
+        fw.web.credentials.on_die = Some(credential.clone());
+    }
+    Some(made.map_err(|error| error.to_string()))
+}
+
 /// The certificate that the TLS credential context names.
-fn given(fw: &mut Firmware, StreamId(stream): StreamId) -> Option<Credential> {
+fn given(fw: &mut Firmware, id: Option<StreamId>) -> Option<Credential> {
     let number = TlsSettings::in_force(fw).certificate?;
     let shown = shown_certificate(fw, number)?;
     if let Some((before, credential)) = &fw.web.credentials.given
@@ -90,6 +128,7 @@ fn given(fw: &mut Firmware, StreamId(stream): StreamId) -> Option<Credential> {
             Some(credential)
         }
         Err(error) => {
+            let StreamId(stream) = id?;
             fw.record(Event::TlsFailed {
                 stream,
                 reason: FailureKind::Device,

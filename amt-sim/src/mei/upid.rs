@@ -12,6 +12,7 @@
 //! Source: Intel LMS `MEIClient/UPIDClient`, rpc-go `pkg/upid`.
 
 use super::amthi::{Reader, Writer};
+use crate::device::setup::host_based_tls;
 use crate::device::{Event, Firmware, Rule, assumed};
 use crate::mei::ClientKind;
 
@@ -96,11 +97,16 @@ fn platform_id(fw: &mut Firmware) -> Writer {
         fw.assume(assumed::UPID_RESULTS);
         return Writer::new();
     }
+    // Where the chip has authorities of its own, the identifier is that of its ROM authority's certificate.
+    let hardware = match host_based_tls::on_die(fw) {
+        Some(chain) if fw.enforced(Rule::UPID_BOUND_TO_ROM) => chain.hardware_id(),
+        _ => fw.identity.upid_hardware,
+    };
     let vendor = fw.profile.platform.oem_platform_id.as_deref();
     Writer::new()
         .u32(vendor.map_or(NOT_SET, |_| TEXT))
         .padded(vendor.unwrap_or_default().as_bytes(), 32)
-        .bytes(&fw.identity.upid_hardware)
+        .bytes(&hardware)
 }
 
 fn answer(feature: u8, command: u8, outcome: Outcome) -> Vec<u8> {

@@ -37,7 +37,8 @@ fn on_id_off() {
     assert_eq!(answer[..12], bytes("00054800 00000000 02000000"));
     assert_eq!(answer[12..28], *b"EXAMPLE-RPL-0001");
     assert_eq!(answer[28..44], [0; 16]);
-    assert_eq!(answer[44..], fw.identity.upid_hardware);
+    let chain = crate::device::setup::host_based_tls::on_die(&mut fw).unwrap();
+    assert_eq!(answer[44..], chain.hardware_id());
     assert_ne!(answer[44..64], [0; 20]);
     assert_eq!(ask(&mut fw, "00020100 00"), bytes("00020400 00000000"));
     assert_eq!(ask(&mut fw, "00050000").len(), 8);

@@ -4,6 +4,8 @@
 mod authority;
 mod certificate;
 pub(crate) mod chain;
+mod odca;
+mod odca_names;
 mod self_signed;
 mod signature;
 mod suffix;
@@ -14,6 +16,7 @@ pub(crate) mod test_client;
 
 pub use authority::{AuthorityError, PROVISIONING_EKU, PROVISIONING_OU, ProvisioningIdentity, pem};
 pub use chain::ChainRefusal;
+pub use odca::{ChainForm, OnDieChain};
 pub use self_signed::SelfSigned;
 
 pub(crate) use certificate::{Certificate, Key};

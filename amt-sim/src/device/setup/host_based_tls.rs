@@ -7,14 +7,19 @@
 //! ```
 //! Source: "Intel AMT Implementation and Reference Guide", page "CFG_StartConfigurationHBased".
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::peer::{Believed, PeerRefusal, believe};
+use crate::device::account::Interface;
 use crate::device::assumed;
 use crate::device::firmware::Firmware;
+use crate::device::journal::Event;
+use crate::device::mode::{Mode, Refusal, Trigger};
 use crate::device::profile::HashAlgorithm;
 use crate::device::rule::Rule;
-use crate::pki::fingerprint;
+use crate::pki::{OnDieChain, fingerprint};
 
 /// What StartConfigurationHBased announced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,3 +49,51 @@ pub(super) fn judge(fw: &mut Firmware, chain: &[Vec<u8>]) -> Result<Believed, Pe
     }
     believe(fw, chain, &announced.suffixes)
 }
+
+/// `StartConfigurationHBased`: into set-up through the host. What comes back is the hash, by the same algorithm, of the
+/// certificate that the device will show.
+pub(crate) fn start(fw: &mut Firmware, announced: Announced) -> Result<Vec<u8>, Refusal> {
+    fw.trigger(Trigger::StartConfigurationHostBased)?;
+    fw.remember(|state| state.announced = Some(announced.clone()));
+    let leaf = crate::http::leaf(fw, Interface::Local);
+    let leaf = fingerprint(announced.algorithm, &leaf);
+    fw.record(Event::HostBasedTlsStarted {
+        server: announced,
+        leaf: crate::hex::encode(&leaf),
+    });
+    Ok(leaf)
+}
+
+/// Whether TLS towards this side shows the on-die chain now: until set-up is committed, where there is one.
+pub(crate) fn shows_on_die(fw: &Firmware, side: Interface) -> bool {
+    let capabilities = &fw.profile.capabilities;
+    let phase = match fw.mode() {
+        Mode::SetupHostBased => true,
+        Mode::PreProvisioning | Mode::HalfClient | Mode::HalfAdmin => {
+            capabilities.local_tls_enforced
+        }
+        _ => false,
+    };
+    capabilities.on_die_ca && side == Interface::Local && phase
+}
+
+/// The device's on-die chain; `None` on generations without one.
+pub(crate) fn on_die(fw: &mut Firmware) -> Option<Arc<OnDieChain>> {
+    if !fw.profile.capabilities.on_die_ca {
+        return None;
+    }
+    if fw.setup.on_die.is_none() {
+        let amt = fw.profile.firmware.parts()[0];
+        let family = &fw.profile.platform.family;
+        // It fails for no seed that anybody will draw.
+        let chain = OnDieChain::for_device(fw.seed, family, amt).ok()?;
+        if amt < SEEN_SINCE {
+            fw.assume(assumed::ON_DIE_NAMES);
+        }
+        fw.setup.on_die = Some(Arc::new(chain));
+    }
+    fw.setup.on_die.clone()
+}
+
+/// Chains of these and later versions were seen.
+const SEEN_SINCE: u16 = 20;

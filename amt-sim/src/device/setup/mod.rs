@@ -24,7 +24,6 @@ pub use host_based_tls::Announced;
 pub(crate) use nonce::configuration_nonce;
 pub use out_of_band::{KeyStage, OutOfBand};
 pub(crate) use proof::Proof;
-pub(super) use record::record_set_up_over_tls;
 pub use record::{AdminRecord, ClientRecord, ProvisioningRecord};
 pub use refusal::{SetupMethod, SetupRefusal};
 
@@ -46,6 +45,8 @@ pub(crate) struct Runtime {
     pub(crate) believed: Option<peer::Believed>,
     /// How often the mode has changed: who was accepted is accepted until it changes again.
     mode_changes: u64,
+    /// Made when it is first asked for.
+    on_die: Option<std::sync::Arc<crate::pki::OnDieChain>>,
 }
 
 impl Runtime {

@@ -9,9 +9,11 @@
 
 use super::{host_based_tls, policy};
 use crate::device::account::Interface;
+use crate::device::assumed;
 use crate::device::firmware::Firmware;
 use crate::device::mode::Mode;
 use crate::device::rule::Rule;
+use crate::device::state::SetupRecord;
 use crate::pki::ChainRefusal;
 use crate::pki::chain::{Chain, Place, Policy, Suffix, Trust};
 
@@ -58,6 +60,34 @@ pub(crate) fn judge(
     };
     fw.setup.believed = Some(believed);
     Ok(())
+}
+
+impl Firmware {
+    /// What is left of a set-up over TLS that was committed in this mode: who did it.
+    pub(in crate::device) fn record_setup_over_tls(&mut self, mode: Mode) {
+        let Some(Believed { trust, time_valid }) = self.setup.believed.clone() else {
+            return;
+        };
+        let at = self.clock();
+        self.assume(assumed::SERVER_ADDRESS);
+        self.remember(|state| {
+            state.provisioning_record = None;
+            state.setup_record = Some(SetupRecord {
+                secure_dns: trust.secure_dns,
+                // An agent starts either way.
+                host_initiated: matches!(mode, Mode::SetupHostBased | Mode::SetupOutOfBand),
+                hash_algorithm: trust.hash_algorithm,
+                hash: trust.hash,
+                hash_is_default: trust.hash_is_default,
+                ca_serials: trust.ca_serials,
+                more_serials: trust.more_serials,
+                time_valid,
+                server_address: String::new(),
+                server_fqdn: trust.name,
+                at,
+            });
+        });
+    }
 }
 
 /// The rules of a provisioning chain, as a TLS client's is measured by them: the last certificate is the root, and a

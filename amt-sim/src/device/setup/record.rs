@@ -6,8 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::peer::Believed;
-use crate::device::{Firmware, HashAlgorithm, SetupRecord, State, assumed};
+use crate::device::{HashAlgorithm, State};
 use crate::pki::chain::Trust;
 use crate::time::UnixTime;
 
@@ -61,32 +60,6 @@ impl AdminRecord {
         self.ca_serials = trust.ca_serials.clone();
         self.more_serials = trust.more_serials;
     }
-}
-
-/// What a set-up over TLS leaves: who was let in by certificate, and why.
-pub(in crate::device) fn record_set_up_over_tls(fw: &mut Firmware) {
-    let Some(Believed { trust, time_valid }) = fw.setup.believed.clone() else {
-        return;
-    };
-    fw.assume(assumed::SETUP_RECORD_ADDRESS);
-    let at = fw.clock();
-    fw.remember(|state| {
-        state.provisioning_record = None;
-        state.setup_record = Some(SetupRecord {
-            secure_dns: trust.secure_dns,
-            // There is no way here to begin without an agent.
-            host_initiated: true,
-            hash_algorithm: trust.hash_algorithm,
-            hash: trust.hash,
-            hash_is_default: trust.hash_is_default,
-            ca_serials: trust.ca_serials,
-            more_serials: trust.more_serials,
-            time_valid,
-            server_address: String::new(),
-            server_fqdn: trust.name,
-            at,
-        });
-    });
 }
 
 impl State {

@@ -15,6 +15,7 @@ mod cira_log;
 mod features;
 pub mod frame;
 mod hashes;
+mod host_based;
 mod network;
 mod provisioning;
 mod remote_access;

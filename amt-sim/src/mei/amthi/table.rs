@@ -4,8 +4,8 @@ use super::frame::Command as Id;
 use super::status::Status;
 use super::wire::{Reader, Writer};
 use super::{
-    accounts, audit, cira_log, features, hashes, network, provisioning, remote_access, setup,
-    versions,
+    accounts, audit, cira_log, features, hashes, host_based, network, provisioning, remote_access,
+    setup, versions,
 };
 use crate::device::{Firmware, Profile};
 
@@ -120,7 +120,7 @@ pub(super) const COMMANDS: &[Command] = commands! {
     0x0400_0085 SetEHBCState                      Bytes(4),  Always,          Settings, provisioning::set_ehbc;
     0x0400_0087 GetAuditLogRecords                Bytes(4),  Always,          Reads,    audit::log_records;
     0x0400_0088 DisableAndClearAMT                Bytes(0),  DisableAndClear, Mode,     provisioning::disable_and_clear;
-    0x0400_008B StartConfigurationHBased          OneOf(setup::HOST_BASED_SIZES), HostBasedTls, Mode, setup::start_configuration_host_based;
+    0x0400_008B StartConfigurationHBased          OneOf(host_based::SIZES), HostBasedTls, Mode, host_based::start;
     0x0400_008C GetAuditLogSignature              Bytes(20), Always,          Reads,    audit::log_signature;
     0x0400_008E GetCiraLog                        Bytes(1),  CiraLog,         Reads,    cira_log::cira_log;
 };

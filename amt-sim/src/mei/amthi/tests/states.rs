@@ -27,7 +27,7 @@ fn host_based() -> Vec<u8> {
 #[case::disable_and_clear(request(0x88, &[]), [3, 0, 3, 3, 3, 3, 3, 3, 3])]
 #[case::start(request(0x29, &[]), [3, 0, 3, 0, 3, 3, 3, 3, 3])]
 #[case::start_ex(request(0x62, &[1, 0, 0, 0]), [3, 0, 3, 0, 3, 3, 3, 3, 3])]
-#[case::start_host_based(host_based(), [3, 2, 3, 3, 3, 3, 3, 3, 3])]
+#[case::start_host_based(host_based(), [3, 0, 3, 3, 3, 3, 3, 3, 3])]
 #[case::otp(otp(), [3, 0, 3, 0, 3, 3, 3, 3, 3])]
 #[case::rng_seed(request(0x28, &[]), [3, 0, 3, 0, 3, 3, 3, 3, 3])]
 #[case::suffix(suffix(), [3, 0, 3, 0, 3, 3, 3, 3, 3])]
@@ -165,7 +165,7 @@ fn one_time_passwords(#[case] data: &[u8], #[case] expected: u32) {
 #[case::meshcentral_without_a_list(73, 0)]
 #[case::meshagent(396, 0)]
 fn every_layout_of_the_host_based_start(#[case] size: usize, #[case] at: usize) {
-    for (algorithm, expected) in [(2, 2), (3, 2), (1, 0x24), (4, 0x24), (5, 0x24)] {
+    for (algorithm, expected) in [(2, 0), (3, 0), (1, 0x24), (4, 0x24), (5, 0x24)] {
         let mut data = vec![0; size];
         data[at] = algorithm;
         let mut fw = firmware(profile(), Mode::PreProvisioning);
@@ -174,12 +174,8 @@ fn every_layout_of_the_host_based_start(#[case] size: usize, #[case] at: usize) 
             expected,
             "{algorithm}"
         );
-        assert_eq!(fw.mode(), Mode::PreProvisioning);
-        let flow = assumed(&mut fw);
-        assert_eq!(
-            flow.contains(&"device.assumed.setup-flow-not-started".into()),
-            expected == 2
-        );
+        let armed = fw.mode() == Mode::SetupHostBased;
+        assert_eq!(armed, expected == 0);
     }
     let mut fw = firmware(profile(), Mode::PreProvisioning);
     assert_eq!(status(&mut fw, &request(0x8b, &vec![2; size + 1])), 4);
@@ -200,7 +196,7 @@ fn every_layout_of_the_host_based_start(#[case] size: usize, #[case] at: usize) 
     request(0x2a, b"\x01\0a"),
     0
 )]
-#[case("device.amthi.host-based-algorithm", Mode::PreProvisioning, request(0x8b, &[0; 390]), 2)]
+#[case("device.amthi.host-based-algorithm", Mode::PreProvisioning, request(0x8b, &[0; 390]), 0)]
 #[case("device.amthi.ehbc-enable", Mode::PreProvisioning, request(0x85, &[1, 0, 0, 0]), 0)]
 #[case("device.amthi.hash-handle", Mode::Admin, request(0x2d, &[0xff; 4]), 0)]
 fn a_knocked_out_rule_no_longer_refuses(
