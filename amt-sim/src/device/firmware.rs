@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fault::{Fault, Faults, Occasion};
 use super::identity::{Identity, LocalAccount};
 use super::journal::{Event, Journal};
-use super::mode::{self, ControlMode, Mode, ProvisioningState, Refusal, Trigger};
+use super::mode::{self, Mode, ProvisioningState, Refusal, Trigger};
 use super::profile::Profile;
 use super::rule::{Rule, Rules};
 use super::seed::Seed;

@@ -117,6 +117,9 @@ pub(super) fn database() -> String {
     text
 }
 
+/// Where the server hears Hello messages.
+pub(super) const HELLO_PORT: u16 = 9971;
+
 /// The file in which the server writes down whom it activates.
 pub(super) const ACTIVATION_LOG: &str = "amtactivation.log";
 
@@ -145,6 +148,14 @@ pub(super) fn settings(folder: &str, certificates: &str) -> Value {
             "autoBackup": false,
             "agentTimeStampServer": false,
             "sessionKey": "interop",
+            // Where devices say Hello. Without any of these strings the server does not listen.
+            "amtProvisioningServer": {
+                "port": HELLO_PORT,
+                "deviceGroup": format!("mesh//{}", DEVICES_ADMIN.id()),
+                "newMebxPassword": PASSWORD,
+                "trustedFqdn": DNS_SUFFIX,
+                "ip": "127.0.0.1",
+            },
             // Every step, on standard output.
             "debug": "amt,amtsca,mps,cert",
         },

@@ -103,6 +103,15 @@ impl Server {
         Ok(())
     }
 
+    /// Waits until the server hears Hello messages, with the repair that they need.
+    pub(super) fn hears_hello(&mut self) -> Result<()> {
+        let ready = "provisioning server running on port";
+        self.program.prints(0, &[ready], STARTS_WITHIN, None)?;
+        let repaired = "PRELOAD: repaired amtprovisioningserver.js";
+        ensure!(self.program.printed().contains(repaired), "not repaired");
+        Ok(())
+    }
+
     /// Waits until the server has nothing more to say about agents that are gone.
     pub(super) fn settle(&self) {
         /// A connection that its agent left is noticed at once.
