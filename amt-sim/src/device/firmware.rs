@@ -146,7 +146,9 @@ impl Firmware {
             self.setup.control_mode_changed();
             self.renew_configuration_nonce();
         }
-        if trigger == Trigger::CommitChanges && from.control_mode() == ControlMode::None {
+        if trigger == Trigger::CommitChanges
+            && from.control_mode() == super::mode::ControlMode::None
+        {
             self.record_setup_over_tls();
         }
         if from != to {

@@ -75,6 +75,10 @@ const COMMANDS: &[(&str, Check)] = &[
 const LOST_ANSWER: &str = "fs.read.bufferFD.callback()";
 const ATTEMPTS: u32 = 3;
 
+fn is_lost_answer(error: &str) -> bool {
+    error.contains(LOST_ANSWER) || error.contains("did not end within")
+}
+
 fn run(
     bench: &Bench,
     setting: &Setting<'_>,
@@ -89,8 +93,8 @@ fn run(
         let amt_sim = &bench.programs.amt_sim;
         match under_device(amt_sim, setting, program, arguments, &folder) {
             // MeshAgent's own fault, which strikes on a busy machine: an answer that is there before the read
-            // is armed makes its stream throw, and the program hangs.
-            Err(error) if attempt < ATTEMPTS && format!("{error:#}").contains(LOST_ANSWER) => {
+            // is armed makes its stream throw, or is lost, and the program hangs.
+            Err(error) if attempt < ATTEMPTS && is_lost_answer(&format!("{error:#}")) => {
                 attempt += 1;
             }
             result => break result?,

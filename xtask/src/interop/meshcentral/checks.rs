@@ -108,8 +108,8 @@ const GIVEN_UP: &str = " Remove device ";
 /// End of that line (connection and reason) when the agent came before its report of an AMT.
 const NOT_REPORTED: &str = " 2 5";
 
-/// A whole activation takes seconds; waits that are left over may be in it twice.
-const WITHIN: u64 = 60;
+/// A whole activation takes seconds; waits that are left over may be in it twice, and the machine may be busy.
+const WITHIN: u64 = 120;
 
 pub(super) fn run(place: &Place<'_>, server: &mut Server, activation: &Activation) -> Result<()> {
     let mut machine = place.machine(activation.profile, activation.seed, &server.root)?;
