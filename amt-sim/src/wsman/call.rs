@@ -32,6 +32,22 @@ pub(crate) struct Method {
     pub(crate) call: fn(&mut Call<'_>) -> Outcome,
 }
 
+impl Method {
+    pub(crate) const fn new(
+        class: &'static str,
+        name: &'static str,
+        access: Access,
+        call: fn(&mut Call<'_>) -> Outcome,
+    ) -> Self {
+        Self {
+            class,
+            name,
+            access,
+            call,
+        }
+    }
+}
+
 /// Who may call a method. `admin` may always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {

@@ -118,3 +118,9 @@ pub(crate) struct Live {
     pub(crate) name: &'static str,
     pub(crate) value: fn(&Firmware) -> Option<Value>,
 }
+
+impl Live {
+    pub(crate) const fn new(name: &'static str, value: fn(&Firmware) -> Option<Value>) -> Self {
+        Self { name, value }
+    }
+}

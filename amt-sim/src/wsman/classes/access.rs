@@ -49,12 +49,7 @@ const fn method(
     access: Access,
     call: fn(&mut Call<'_>) -> Outcome,
 ) -> Method {
-    Method {
-        class: SERVICE,
-        name,
-        access,
-        call,
-    }
+    Method::new(SERVICE, name, access, call)
 }
 
 /// SetAdminAclEntryEx: another name, another password, or both.

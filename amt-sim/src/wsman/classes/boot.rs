@@ -34,18 +34,18 @@ pub(crate) const PROVIDERS: &[Provider] = &[Provider {
 }];
 
 pub(crate) const LIVE: &[Live] = &[
-    live("boot-service-state", |fw| {
+    Live::new("boot-service-state", |fw| {
         // 2 before one-click recovery; 32768 to 32771 since: bit 0 recovery, bit 1 erase.
         Some(if has_recovery(fw) { 32_769 } else { 2 }.into())
     }),
-    live("one-click-recovery", |fw| {
+    Live::new("one-click-recovery", |fw| {
         has_recovery(fw).then_some(true.into())
     }),
-    live("remote-erase", |fw| has_recovery(fw).then_some(false.into())),
-    live("uefi-boot-parameters", |fw| {
+    Live::new("remote-erase", |fw| has_recovery(fw).then_some(false.into())),
+    Live::new("uefi-boot-parameters", |fw| {
         has_recovery(fw).then_some(0.into())
     }),
-    live("uefi-wifi-share-possible", |fw| {
+    Live::new("uefi-wifi-share-possible", |fw| {
         has_recovery(fw).then_some(fw.profile.network.wireless.is_some().into())
     }),
 ];
@@ -55,16 +55,7 @@ const fn method(
     name: &'static str,
     call: fn(&mut Call<'_>) -> Outcome,
 ) -> Method {
-    Method {
-        class,
-        name,
-        access: REMOTE_CONTROL,
-        call,
-    }
-}
-
-const fn live(name: &'static str, value: fn(&Firmware) -> Option<Value>) -> Live {
-    Live { name, value }
+    Method::new(class, name, REMOTE_CONTROL, call)
 }
 
 /// One-click recovery came with AMT 16.

@@ -9,23 +9,19 @@ use crate::wsman::value::Value;
 pub(crate) const METHODS: &[Method] = &[];
 pub(crate) const PROVIDERS: &[Provider] = &[];
 pub(crate) const LIVE: &[Live] = &[
-    live("platform-guid", platform_guid),
-    live("bios-version", |fw| {
+    Live::new("platform-guid", platform_guid),
+    Live::new("bios-version", |fw| {
         Some(fw.profile.firmware.bios.as_str().into())
     }),
     // 2026-01-01, whatever the profile: no profile knows its date.
-    live("bios-date", |_| Some(UnixTime(1_767_225_600).into())),
-    live("processor-name", processor),
-    live("chassis-serial", |fw| serial(fw, "chassis serial", 'C')),
-    live("board-serial", |fw| serial(fw, "board serial", 'B')),
-    live("disk-serial", |fw| serial(fw, "disk serial", 'D')),
-    live("memory-serial-0", |fw| serial(fw, "memory serial 0", 'M')),
-    live("memory-serial-1", |fw| serial(fw, "memory serial 1", 'M')),
+    Live::new("bios-date", |_| Some(UnixTime(1_767_225_600).into())),
+    Live::new("processor-name", processor),
+    Live::new("chassis-serial", |fw| serial(fw, "chassis serial", 'C')),
+    Live::new("board-serial", |fw| serial(fw, "board serial", 'B')),
+    Live::new("disk-serial", |fw| serial(fw, "disk serial", 'D')),
+    Live::new("memory-serial-0", |fw| serial(fw, "memory serial 0", 'M')),
+    Live::new("memory-serial-1", |fw| serial(fw, "memory serial 1", 'M')),
 ];
-
-const fn live(name: &'static str, value: fn(&Firmware) -> Option<Value>) -> Live {
-    Live { name, value }
-}
 
 /// The SMBIOS UUID as 32 upper-case hex digits, in the byte order of SMBIOS.
 fn platform_guid(fw: &Firmware) -> Option<Value> {

@@ -23,17 +23,17 @@ const EVENTS: Access = Access::Realms(&[Realm::EVENT_MANAGER]);
 const AUDITOR: Access = Access::Realms(&[Realm::AUDIT_LOG, Realm::LOCAL_SYSTEM]);
 
 pub(crate) const METHODS: &[Method] = &[
-    method(MESSAGES, "PositionToFirstRecord", READ_EVENTS, position_to_first),
-    method(MESSAGES, "PositionAtRecord", READ_EVENTS, position_at),
-    method(MESSAGES, "GetRecords", READ_EVENTS, records),
-    method(MESSAGES, "GetRecord", READ_EVENTS, record),
-    method(MESSAGES, "CancelIteration", READ_EVENTS, cancel),
-    method(MESSAGES, "ClearLog", EVENTS, clear),
-    method(MESSAGES, "FreezeLog", EVENTS, freeze),
-    method(MESSAGES, "RequestStateChange", EVENTS, log_state),
-    method(AUDIT, "ReadRecords", AUDITOR, read_audit),
-    method(AUDIT, "ClearLog", Access::Administrator, clear_audit),
-    method(
+    Method::new(MESSAGES, "PositionToFirstRecord", READ_EVENTS, position_to_first),
+    Method::new(MESSAGES, "PositionAtRecord", READ_EVENTS, position_at),
+    Method::new(MESSAGES, "GetRecords", READ_EVENTS, records),
+    Method::new(MESSAGES, "GetRecord", READ_EVENTS, record),
+    Method::new(MESSAGES, "CancelIteration", READ_EVENTS, cancel),
+    Method::new(MESSAGES, "ClearLog", EVENTS, clear),
+    Method::new(MESSAGES, "FreezeLog", EVENTS, freeze),
+    Method::new(MESSAGES, "RequestStateChange", EVENTS, log_state),
+    Method::new(AUDIT, "ReadRecords", AUDITOR, read_audit),
+    Method::new(AUDIT, "ClearLog", Access::Administrator, clear_audit),
+    Method::new(
         "AMT_AlarmClockService",
         "AddAlarm",
         Access::Realms(&[Realm::GENERAL_INFO, Realm::REMOTE_CONTROL]),
@@ -58,20 +58,6 @@ pub(crate) const LIVE: &[Live] = &[
         value: |_| Some(UnixTime(0).into()),
     },
 ];
-
-const fn method(
-    class: &'static str,
-    name: &'static str,
-    access: Access,
-    call: fn(&mut Call<'_>) -> Outcome,
-) -> Method {
-    Method {
-        class,
-        name,
-        access,
-        call,
-    }
-}
 
 /// The event log: two entries a boot, oldest first, 21 bytes each.
 ///

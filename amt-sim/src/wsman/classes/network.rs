@@ -48,16 +48,16 @@ pub(crate) const PROVIDERS: &[Provider] = &[
 ];
 
 pub(crate) const LIVE: &[Live] = &[
-    live("wired-mac-plain", |fw| {
+    Live::new("wired-mac-plain", |fw| {
         Some(Value::List(vec![plain(fw.identity.wired_mac).into()]))
     }),
-    live("wired-mac-plain-text", |fw| {
+    Live::new("wired-mac-plain-text", |fw| {
         Some(plain(fw.identity.wired_mac).into())
     }),
-    live("wireless-mac-plain-text", |fw| {
+    Live::new("wireless-mac-plain-text", |fw| {
         Some(plain(fw.identity.wireless_mac).into())
     }),
-    live("host-dhcp", |fw| {
+    Live::new("host-dhcp", |fw| {
         let network = &fw.profile.network;
         let lan = network.wired.as_ref().or(network.wireless.as_ref());
         lan.map(|lan| lan.dhcp.into())
@@ -69,16 +69,7 @@ const fn method(
     access: Access,
     call: fn(&mut Call<'_>) -> Outcome,
 ) -> Method {
-    Method {
-        class: SETTINGS,
-        name,
-        access,
-        call,
-    }
-}
-
-const fn live(name: &'static str, value: fn(&Firmware) -> Option<Value>) -> Live {
-    Live { name, value }
+    Method::new(SETTINGS, name, access, call)
 }
 
 /// As the CIM classes write it: `48210b50d8c9`.

@@ -8,7 +8,7 @@ use crate::wsman::call::{Access, Call, Method, Outcome};
 use crate::wsman::fault::Fault;
 use crate::wsman::provider::{Applied, Change, Live, Provider};
 use crate::wsman::store;
-use crate::wsman::value::{Instance, Value};
+use crate::wsman::value::Instance;
 
 const SERVICE: &str = "AMT_RedirectionService";
 const KVM: &str = "CIM_KVMRedirectionSAP";
@@ -24,14 +24,14 @@ const REDIRECTION: Access = Access::Realms(&[Realm::REDIRECTION]);
 const USER: Access = Access::Realms(&[Realm::REDIRECTION, Realm::LOCAL_SYSTEM]);
 
 pub(crate) const METHODS: &[Method] = &[
-    method(SERVICE, "RequestStateChange", REDIRECTION, request_state),
-    method(SERVICE, "TerminateSession", USER, terminate),
-    method(KVM, "RequestStateChange", REDIRECTION, request_kvm_state),
-    method("IPS_KVMRedirectionSettingData", "TerminateSession", USER, terminate),
-    method(SCREEN, "RequestStateChange", Access::Administrator, request_screen_state),
-    method("IPS_OptInService", "StartOptIn", REDIRECTION, consent::start),
-    method("IPS_OptInService", "SendOptInCode", REDIRECTION, consent::send),
-    method("IPS_OptInService", "CancelOptIn", USER, consent::cancel),
+    Method::new(SERVICE, "RequestStateChange", REDIRECTION, request_state),
+    Method::new(SERVICE, "TerminateSession", USER, terminate),
+    Method::new(KVM, "RequestStateChange", REDIRECTION, request_kvm_state),
+    Method::new("IPS_KVMRedirectionSettingData", "TerminateSession", USER, terminate),
+    Method::new(SCREEN, "RequestStateChange", Access::Administrator, request_screen_state),
+    Method::new("IPS_OptInService", "StartOptIn", REDIRECTION, consent::start),
+    Method::new("IPS_OptInService", "SendOptInCode", REDIRECTION, consent::send),
+    Method::new("IPS_OptInService", "CancelOptIn", USER, consent::cancel),
 ];
 
 pub(crate) const PROVIDERS: &[Provider] = &[
@@ -54,39 +54,21 @@ pub(crate) const PROVIDERS: &[Provider] = &[
 ];
 
 pub(crate) const LIVE: &[Live] = &[
-    live("redirection-state", |fw| {
+    Live::new("redirection-state", |fw| {
         let features = &fw.profile.features;
         Some((STATES + i64::from(features.ider) + 2 * i64::from(features.sol)).into())
     }),
-    live("redirection-listener", |fw| {
+    Live::new("redirection-listener", |fw| {
         let features = &fw.profile.features;
         Some((features.ider || features.sol || features.kvm).into())
     }),
-    live("kvm-enabled-by-mebx", |fw| Some(fw.profile.features.kvm.into())),
-    live("opt-in-required", |fw| Some(consent::default_policy(fw).into())),
-    live("opt-in-state", |fw| Some(consent::state(fw).into())),
-    live("can-modify-opt-in", |fw| {
+    Live::new("kvm-enabled-by-mebx", |fw| Some(fw.profile.features.kvm.into())),
+    Live::new("opt-in-required", |fw| Some(consent::default_policy(fw).into())),
+    Live::new("opt-in-state", |fw| Some(consent::state(fw).into())),
+    Live::new("can-modify-opt-in", |fw| {
         Some(u8::from(consent::policy_can_change(fw)).into())
     }),
 ];
-
-const fn method(
-    class: &'static str,
-    name: &'static str,
-    access: Access,
-    call: fn(&mut Call<'_>) -> Outcome,
-) -> Method {
-    Method {
-        class,
-        name,
-        access,
-        call,
-    }
-}
-
-const fn live(name: &'static str, value: fn(&Firmware) -> Option<Value>) -> Live {
-    Live { name, value }
-}
 
 /// RequestStateChange of AMT_RedirectionService: 32768 none, 32769 IDER, 32770 SOL, 32771 both.
 fn request_state(call: &mut Call<'_>) -> Outcome {

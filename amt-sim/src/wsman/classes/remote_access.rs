@@ -91,12 +91,7 @@ const fn method(
     name: &'static str,
     call: fn(&mut Call<'_>) -> Outcome,
 ) -> Method {
-    Method {
-        class,
-        name,
-        access: ADMIN,
-        call,
-    }
+    Method::new(class, name, ADMIN, call)
 }
 
 /// An array, or nothing: an empty one is not on the wire.

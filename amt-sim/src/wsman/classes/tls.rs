@@ -66,12 +66,7 @@ pub(crate) const PROVIDERS: &[Provider] = &[
 pub(crate) const LIVE: &[Live] = &[];
 
 const fn method(name: &'static str, call: fn(&mut Call<'_>) -> Outcome) -> Method {
-    Method {
-        class: SERVICE,
-        name,
-        access: Access::Realms(&[Realm::ADMINISTRATION]),
-        call,
-    }
+    Method::new(SERVICE, name, Access::Realms(&[Realm::ADMINISTRATION]), call)
 }
 
 /// AMT_TLSSettingData: the network first, then the host; clients count on the order.

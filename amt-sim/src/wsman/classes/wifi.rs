@@ -37,12 +37,12 @@ const MAX_LIMIT: u32 = PT_STATUS + 23;
 const PROFILES: Access = Access::Realms(&[Realm::LOCAL_SYSTEM, Realm::ADMINISTRATION]);
 
 pub(crate) const METHODS: &[Method] = &[
-    method(PORT, "RequestStateChange", Access::Administrator, request_state),
-    method(SERVICE, "AddWiFiSettings", PROFILES, add),
-    method(SERVICE, "UpdateWiFiSettings", PROFILES, update),
-    method(SERVICE, "DeleteAllITProfiles", Access::Administrator, delete_all_it),
-    method(SERVICE, "DeleteAllUserProfiles", Access::Administrator, delete_all_user),
-    method(WIRED_ENTERPRISE, "SetCertificates", Access::Administrator, set_certificates),
+    Method::new(PORT, "RequestStateChange", Access::Administrator, request_state),
+    Method::new(SERVICE, "AddWiFiSettings", PROFILES, add),
+    Method::new(SERVICE, "UpdateWiFiSettings", PROFILES, update),
+    Method::new(SERVICE, "DeleteAllITProfiles", Access::Administrator, delete_all_it),
+    Method::new(SERVICE, "DeleteAllUserProfiles", Access::Administrator, delete_all_user),
+    Method::new(WIRED_ENTERPRISE, "SetCertificates", Access::Administrator, set_certificates),
 ];
 
 pub(crate) const PROVIDERS: &[Provider] = &[
@@ -66,20 +66,6 @@ pub(crate) const LIVE: &[Live] = &[Live {
     // Older firmware does not have the property.
     value: |fw| super::boot::has_recovery(fw).then_some(false.into()),
 }];
-
-const fn method(
-    class: &'static str,
-    name: &'static str,
-    access: Access,
-    call: fn(&mut Call<'_>) -> Outcome,
-) -> Method {
-    Method {
-        class,
-        name,
-        access,
-        call,
-    }
-}
 
 /// RequestStateChange of the port: 3 off, 32768 on in S0, 32769 on in S0 and, on mains power, in sleep.
 fn request_state(call: &mut Call<'_>) -> Outcome {
