@@ -273,14 +273,9 @@ fn administrator(fw: &Firmware, id: StreamId) -> Option<Caller> {
 /// Journals what became of the stream's TLS.
 fn report(fw: &mut Firmware, id: StreamId) {
     let stream = fw.web.streams.get_mut(&id);
-    let found = stream.and_then(|stream| Some((stream.side, stream.secure.take()?)));
-    if let Some((side, mut secure)) = found {
-        secure::report(fw, id, side, &mut secure);
+    if let Some(mut secure) = stream.and_then(|stream| stream.secure.take()) {
+        secure::report(fw, id, &mut secure);
         if let Some(stream) = fw.web.streams.get_mut(&id) {
-            if secure.refused {
-                stream.parser = Parser::default();
-                stream.finished = true;
-            }
             stream.secure = Some(secure);
         }
     }
@@ -402,3 +397,7 @@ mod secure_flow_tests;
 #[cfg(test)]
 #[path = "out_of_band_tests.rs"]
 mod out_of_band_tests;
+
+#[cfg(test)]
+#[path = "laboratory_tests.rs"]
+mod laboratory_tests;

@@ -11,15 +11,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::peer::{PeerRefusal, walk};
 use crate::device::account::Interface;
 use crate::device::assumed;
 use crate::device::firmware::Firmware;
 use crate::device::journal::Event;
 use crate::device::mode::{Mode, Refusal, Trigger};
 use crate::device::profile::HashAlgorithm;
-use crate::device::rule::Rule;
-use crate::pki::chain::Trust;
 use crate::pki::{OnDieChain, fingerprint};
 
 /// What StartConfigurationHBased announced.
@@ -35,20 +32,6 @@ pub struct Announced {
     /// A server far away comes through the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub host_vpn: bool,
-}
-
-/// The certificate that was announced, with a chain that holds.
-pub(super) fn judge(fw: &mut Firmware, chain: &[Vec<u8>]) -> Result<Trust, PeerRefusal> {
-    let announced = fw.state.announced.clone().ok_or(PeerRefusal::NotInSetup)?;
-    let leaf = chain.first().map(Vec::as_slice).unwrap_or_default();
-    let hash = crate::hex::encode(&fingerprint(announced.algorithm, leaf));
-    if hash != announced.hash && fw.enforced(Rule::SETUP_ANNOUNCED_LEAF) {
-        return Err(PeerRefusal::OtherLeaf);
-    }
-    if !announced.suffixes.is_empty() {
-        fw.assume(assumed::HOST_SUFFIXES);
-    }
-    walk(fw, chain, &announced.suffixes)
 }
 
 /// `StartConfigurationHBased`: into set-up through the host. What comes back is the hash, by the same algorithm, of the
