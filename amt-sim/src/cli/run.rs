@@ -130,13 +130,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
         }
     };
     signals::adopt_orphans()?;
-    let started = backend::run_with(
-        &device,
-        command,
-        choice.backend,
-        &options,
-        injector.clone(),
-    );
+    let started = backend::run_with(&device, command, choice.backend, &options, injector.clone());
     let mut running = match started {
         Ok(running) => running,
         Err(error) => {
@@ -161,7 +155,9 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
                 eprintln!("amt-sim: {refused}; the process was ended");
                 return Ok(ExitCode::from(NOT_EXECUTABLE));
             }
-            (0, None) => eprintln!("amt-sim: no on-die root was replaced: no program that began has one"),
+            (0, None) => {
+                eprintln!("amt-sim: no on-die root was replaced: no program that began has one")
+            }
             (_, None) => {}
         }
     }

@@ -95,11 +95,13 @@ pub(crate) fn launch_with(
     injector: Option<Arc<Injector>>,
 ) -> io::Result<Running> {
     let front_end = Fuse::new(device, options)?;
-    launch::launch(command, || Ok(front_end.clone()), device, injector).map_err(|error| match probe() {
-        // The child can only hand over an errno.
-        Err(unavailable) => io::Error::new(error.kind(), unavailable),
-        Ok(()) => error,
-    })
+    launch::launch(command, || Ok(front_end.clone()), device, injector).map_err(
+        |error| match probe() {
+            // The child can only hand over an errno.
+            Err(unavailable) => io::Error::new(error.kind(), unavailable),
+            Ok(()) => error,
+        },
+    )
 }
 
 /// FUSE on `/dev/mei0`, in a mount namespace of the program's own.

@@ -38,7 +38,9 @@ pub(super) enum Unfit {
     OtherMachine,
     #[error("its ELF headers are broken")]
     Broken,
-    #[error("it is packed with UPX, so that its certificates are nowhere to be seen before it runs; unpack it (upx -d)")]
+    #[error(
+        "it is packed with UPX, so that its certificates are nowhere to be seen before it runs; unpack it (upx -d)"
+    )]
     Packed,
     #[error("none of the {0} root certificates in it is an on-die root that it points at")]
     Absent(usize),
@@ -227,8 +229,11 @@ fn occurrences<'a, const N: usize>(
     bytes: &'a [u8],
     needle: &'a [u8; N],
 ) -> impl Iterator<Item = usize> + 'a {
-    positions(bytes, needle[0])
-        .filter(move |at| bytes.get(*at..).is_some_and(|rest| rest.starts_with(needle)))
+    positions(bytes, needle[0]).filter(move |at| {
+        bytes
+            .get(*at..)
+            .is_some_and(|rest| rest.starts_with(needle))
+    })
 }
 
 /// Where this byte is. The standard library's search is fast also where this crate is built to be debugged.

@@ -88,7 +88,10 @@ struct Identity {
 #[derive(Debug)]
 enum Plan {
     Nothing,
-    Replace { found: Finding, ours: Vec<u8> },
+    Replace {
+        found: Finding,
+        ours: Vec<u8>,
+    },
     /// It has a root, for which there is no replacement.
     Refuse(String),
 }

@@ -22,7 +22,8 @@ const AFTER: [u8; 8] = *b"replaced";
 pub fn probe() -> Result<(), Unavailable> {
     if !cfg!(target_arch = "x86_64") {
         return Err(Unavailable {
-            reason: "no system call marks the beginning of every program on this processor".to_owned(),
+            reason: "no system call marks the beginning of every program on this processor"
+                .to_owned(),
             remedy: "run on x86-64".to_owned(),
         });
     }
@@ -255,9 +256,19 @@ mod tests {
     #[rstest]
     #[case(Failure::Filter(libc::EBUSY), None, "another supervisor", "outside")]
     #[case(Failure::Filter(libc::EPERM), None, "refused", "seccomp=unconfined")]
-    #[case(Failure::Open(libc::EACCES), Some(2), "ptrace_scope is 2", "ptrace_scope=1")]
+    #[case(
+        Failure::Open(libc::EACCES),
+        Some(2),
+        "ptrace_scope is 2",
+        "ptrace_scope=1"
+    )]
     #[case(Failure::Open(libc::EACCES), Some(3), "ptrace_scope is 3", "boot")]
-    #[case(Failure::Open(libc::EACCES), Some(1), "may not be opened", "SYS_PTRACE")]
+    #[case(
+        Failure::Open(libc::EACCES),
+        Some(1),
+        "may not be opened",
+        "SYS_PTRACE"
+    )]
     #[case(Failure::Open(libc::EACCES), None, "may not be opened", "SYS_PTRACE")]
     #[case(Failure::Write(libc::EIO), None, "/proc/PID/mem", "force_override")]
     fn what_is_wrong_and_what_to_do(
