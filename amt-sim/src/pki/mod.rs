@@ -8,6 +8,7 @@ mod odca;
 mod odca_crl;
 mod odca_der;
 mod odca_names;
+pub(crate) mod odca_root;
 mod odca_wrong;
 mod self_signed;
 mod signature;

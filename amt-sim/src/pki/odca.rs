@@ -22,9 +22,9 @@ use rcgen::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::AuthorityError;
 use super::odca_der as der;
 use super::odca_names::{Names, Place, Purpose};
+use super::{AuthorityError, odca_root};
 use crate::device::Seed;
 
 /// How much of its chain a device shows.
@@ -66,7 +66,11 @@ impl OnDieChain {
         amt: u16,
         purpose: Purpose,
     ) -> Result<Self, AuthorityError> {
-        Self::of(&links(seed, &Names::of(family, amt), purpose)?)
+        let mut chain = Self::of(&links(seed, &Names::of(family, amt), purpose)?)?;
+        if let Some(root) = chain.certificates.last_mut() {
+            *root = odca_root::usual()?;
+        }
+        Ok(chain)
     }
 
     /// Each link certified by the one before it, the first by itself.
@@ -156,7 +160,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    fn new(
+    pub(super) fn new(
         seed: Seed,
         names: &Names,
         place: Place,
@@ -200,7 +204,7 @@ impl Link {
         Ok(params.signed_by(&self.holder, &issuer)?.der().to_vec())
     }
 
-    fn params(&self) -> CertificateParams {
+    pub(super) fn params(&self) -> CertificateParams {
         let day = |(year, month, day)| date_time_ymd(year, month, day);
         let mut params = CertificateParams::default();
         params.distinguished_name = self.subject.clone();
