@@ -3,13 +3,20 @@
 mod blame;
 mod check;
 mod engine;
+mod evidence;
 mod plan;
 mod pool;
+mod secrets;
+mod sequence;
 mod verdict;
+mod wire_text;
 mod world;
 
 pub use engine::{Engine, Subject};
+pub use evidence::{Captured, Evidence};
 pub use plan::{Case, Choice, Plan, PlanError, select};
 pub use pool::run_all;
+pub use secrets::{SecretKind, Secrets};
+pub use sequence::{Arrow, Detail, Epoch, Lane, Sequence, Way};
 pub use verdict::{Blame, Check, CheckVerdict, JournalLine, Place, Run, Verdict};
 pub use world::{RealDevice, VirtualDevice, World};
