@@ -74,6 +74,9 @@ pub struct Run {
     /// The target file expects this run to fail, and says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_failing: Option<String>,
+    /// What came of running it several times; absent after one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
     /// What the scenario claims to prove.
     pub requirements: Vec<String>,
     pub checks: Vec<Check>,
@@ -95,6 +98,16 @@ pub struct Run {
     /// What the sequence and a capture are made of.
     #[serde(skip)]
     pub captured: Captured,
+}
+
+/// The same run, done several times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeats {
+    pub times: u32,
+    /// Runs by verdict.
+    pub verdicts: BTreeMap<Verdict, u32>,
+    /// What was not the same each time.
+    pub differences: Vec<String>,
 }
 
 /// One expectation of a scenario on one device.
@@ -156,7 +169,13 @@ impl JournalLine {
 impl Run {
     /// Whether this run calls for attention: an unexpected failure, or an unexpected pass.
     pub fn is_finding(&self) -> bool {
+        let wavers = self
+            .repeats
+            .as_ref()
+            .is_some_and(|repeats| repeats.verdicts.len() > 1);
         match self.verdict {
+            Verdict::NotApplicable | Verdict::ConfigurationError => false,
+            _ if wavers => self.known_failing.is_none(),
             Verdict::Fail => self.known_failing.is_none(),
             Verdict::Pass => self.known_failing.is_some(),
             _ => false,
