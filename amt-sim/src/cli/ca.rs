@@ -10,6 +10,7 @@ use amt_sim::pki::laboratory::Specimen;
 use clap::{Args, Subcommand};
 
 use super::CommandError;
+use super::ca_odca::{self, OdcaArguments};
 
 #[derive(Debug, Args)]
 pub(crate) struct CaArguments {
@@ -32,6 +33,8 @@ enum Action {
         #[arg(long, value_name = "CHAIN", value_parser = specimen)]
         only: Option<&'static Specimen>,
     },
+    /// Write the on-die root, the chain that a device shows, revocation lists, and wrong chains into a folder.
+    Odca(OdcaArguments),
     /// List the chains of the laboratory and what a device says to each of them.
     List {
         /// The device: its generation decides.
@@ -74,6 +77,7 @@ pub(crate) fn ca(arguments: CaArguments) -> Result<ExitCode, CommandError> {
             name,
             json,
         } => list::list(&profile, &name, json)?,
+        Action::Odca(arguments) => ca_odca::export(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -17,11 +17,13 @@ mod client_certificate;
 mod credential;
 mod failure;
 mod hello;
+mod key_log;
 mod stream;
 mod trust;
 
 pub use credential::{Credential, CredentialError};
 pub use failure::{Failure, FailureKind};
+pub use key_log::KeyLog;
 pub use stream::{ClientCertificates, Established, Settings, TlsStream, Version};
 pub use trust::{Alert, Judge, Untrusted, ends_at_root};
 

@@ -20,9 +20,9 @@ pub use hash::{CertificateHash, Certificates, HashAlgorithm, HashSet};
 pub use mac::Mac;
 pub use sections::{
     Assumptions, Capabilities, ChainAlert, ChainAssumptions, DynamicDns, Features, FirmwareUpdate,
-    FirmwareVersions, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State, LanInterface, LmeDrop,
-    LmeNumbers, MeReset, MeiClient, MeiLink, Network, Platform, RemoteAccess, SetupServer, Timings,
-    Tunnel, TunnelTrigger, WhileDisabled,
+    FirmwareVersions, HostBasedAgain, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State,
+    LanInterface, LmeDrop, LmeNumbers, MeReset, MeiClient, MeiLink, Network, Platform,
+    RemoteAccess, SetupServer, Timings, Tunnel, TunnelTrigger, WhileDisabled,
 };
 pub use tls::Tls;
 pub use web::Web;
