@@ -24,6 +24,9 @@ pub struct Fault {
     /// `0xff02`; for LME the opcode of the message itself, either way); any when absent.
     #[serde(default)]
     pub command: Option<u32>,
+    /// Only this method, for [`FaultPoint::Invoke`]; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
     /// Occasions that pass unharmed first.
     #[serde(default)]
     pub after: u32,
@@ -45,6 +48,8 @@ pub enum FaultPoint {
     /// The answer of the device's own web server. `status-N` is answered instead of looking at the request;
     /// `drop` and `truncate-N` take effect once it is obeyed, and close the connection.
     Http,
+    /// A method of WS-Management: `return-N` is returned, and nothing is done.
+    Invoke,
 }
 
 impl From<FaultPoint> for Operation {
@@ -53,7 +58,9 @@ impl From<FaultPoint> for Operation {
             FaultPoint::Open => Self::Open,
             FaultPoint::Connect => Self::Connect,
             FaultPoint::Write => Self::Write,
-            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http => Self::Read,
+            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http | FaultPoint::Invoke => {
+                Self::Read
+            },
         }
     }
 }
@@ -73,6 +80,8 @@ pub enum FaultEffect {
     Status(u32),
     /// The answer comes this much later, in milliseconds.
     DelayMs(u64),
+    /// The method returns this value.
+    Return(u32),
 }
 
 /// The faults of one device with what is left of each.
@@ -102,13 +111,26 @@ impl Faults {
 
     /// The first fault that strikes now. Counts the occasion for every fault that it concerns.
     pub(crate) fn strike(&mut self, occasion: Occasion) -> Option<Fault> {
+        self.strike_those(|fault| {
+            fault.at == occasion.at
+                && (fault.client.is_none() || fault.client == occasion.client)
+                && (fault.command.is_none() || fault.command == occasion.command)
+        })
+    }
+
+    /// The first fault that strikes a call of this method.
+    pub(crate) fn strike_method(&mut self, method: &str) -> Option<Fault> {
+        self.strike_those(|fault| {
+            fault.at == FaultPoint::Invoke
+                && fault.method.as_deref().is_none_or(|only| only == method)
+        })
+    }
+
+    fn strike_those(&mut self, concerns: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut struck = None;
         for armed in &mut self.armed {
             let Armed { fault, seen } = armed;
-            let concerns = fault.at == occasion.at
-                && (fault.client.is_none() || fault.client == occasion.client)
-                && (fault.command.is_none() || fault.command == occasion.command);
-            if !concerns {
+            if !concerns(fault) {
                 continue;
             }
             let turn = *seen;
@@ -132,6 +154,50 @@ impl FaultEffect {
     }
 }
 
+/// The short form, as [`FromStr`] reads it.
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", name(&self.at))?;
+        if let Some(method) = &self.method {
+            write!(f, ":{method}")?;
+        }
+        if let Some(client) = &self.client {
+            write!(f, ":{}", name(client))?;
+        }
+        if let Some(command) = self.command {
+            write!(f, ":{command:#x}")?;
+        }
+        if self.after > 0 {
+            write!(f, "+{}", self.after)?;
+        }
+        write!(f, "={}", self.effect)?;
+        match self.times {
+            Some(times) => write!(f, "*{times}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Display for FaultEffect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Errno(errno) => f.write_str(&name(errno)),
+            Self::Reset => f.write_str("reset"),
+            Self::Drop => f.write_str("drop"),
+            Self::Truncate(length) => write!(f, "truncate-{length}"),
+            Self::Status(status) => write!(f, "status-{status}"),
+            Self::DelayMs(milliseconds) => write!(f, "delay-{milliseconds}"),
+            Self::Return(value) => write!(f, "return-{value}"),
+        }
+    }
+}
+
+/// The word of one of the serialised enumerations.
+fn name(value: &impl Serialize) -> String {
+    let word = serde_json::to_value(value).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_owned()
+}
+
 /// Why a fault's short form cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a fault: {why}")]
@@ -144,6 +210,7 @@ pub struct FaultError {
 ///
 /// ```text
 /// POINT[:CLIENT[:COMMAND]][+AFTER]=EFFECT[*TIMES]
+/// invoke[:METHOD][+AFTER]=return-N[*TIMES]
 /// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | delay-N (ms)
 /// ```
 impl FromStr for Fault {
@@ -161,6 +228,10 @@ impl FromStr for Fault {
         let (effect, times) = split_number(effect, '*').map_err(&refuse)?;
         let mut words = place.split(':');
         let at = word(words.next().unwrap_or_default(), "point").map_err(&refuse)?;
+        let method = match at {
+            FaultPoint::Invoke => words.next().map(str::to_owned),
+            _ => None,
+        };
         let client = words
             .next()
             .map(|name| word(name, "client"))
@@ -174,6 +245,7 @@ impl FromStr for Fault {
             at,
             client,
             command,
+            method,
             after: after.unwrap_or(0),
             times,
             effect: parse_effect(effect).map_err(&refuse)?,
@@ -217,8 +289,9 @@ fn parse_effect(text: &str) -> Result<FaultEffect, String> {
         "truncate" => Ok(FaultEffect::Truncate(number(argument)? as usize)),
         "status" => Ok(FaultEffect::Status(number(argument)?)),
         "delay" => Ok(FaultEffect::DelayMs(number(argument)?.into())),
+        "return" => Ok(FaultEffect::Return(number(argument)?)),
         _ => word(text, "errno").map(FaultEffect::Errno).map_err(|why| {
-            format!("{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N")
+            format!("{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N, return-N")
         }),
     }
 }
@@ -256,8 +329,11 @@ mod tests {
     #[case("answer=truncate-5")]
     #[case("answer=delay-250")]
     #[case("http=status-503*2")]
+    #[case("invoke:AdminSetup+1=return-1*2")]
+    #[case("invoke=return-2057")]
     fn short_forms_are_read(#[case] text: &str) {
-        text.parse::<Fault>().unwrap();
+        let fault = text.parse::<Fault>().unwrap();
+        assert_eq!(fault.to_string().parse::<Fault>().unwrap(), fault);
     }
 
     #[rstest]

@@ -13,5 +13,5 @@ pub use engine::{Engine, Subject, Tampering};
 pub use plan::{Case, Choice, Plan, PlanError, Shard, select};
 pub use pool::run_all;
 pub use repeat::repeat;
-pub use verdict::{Blame, Check, CheckVerdict, JournalLine, Place, Repeats, Run, Verdict};
+pub use verdict::{Blame, Check, CheckVerdict, JournalLine, Performed, Place, Repeats, Run, Verdict};
 pub use world::{RealDevice, VirtualDevice, World};

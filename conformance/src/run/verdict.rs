@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use amt_sim::Entry;
+use amt_sim::{Entry, Mode};
 use serde::Serialize;
 
 use crate::fact::{Fact, Value};
 use crate::requirement::Level;
-use crate::role::Process;
+use crate::role::{Ending, Process};
+use crate::scenario::Action;
 use crate::words::words;
 
 words! {
@@ -87,6 +88,21 @@ pub struct Run {
     /// The whole record. Kept out of `report.json`; written beside it where the verdict asks for it.
     #[serde(skip)]
     pub journal: Vec<Entry>,
+    /// Every action, as far as anybody has to judge it without the scenario's own expectations.
+    #[serde(skip)]
+    pub actions: Vec<Performed>,
+}
+
+/// One action of a role, and the device behind it.
+#[derive(Debug, Clone)]
+pub struct Performed {
+    pub action: Action,
+    pub ending: Ending,
+    /// The device's mode after it.
+    pub mode: Mode,
+    /// Facts that the role told and that are not so.
+    pub lies: Vec<Fact>,
+    pub facts: BTreeMap<Fact, Value>,
 }
 
 /// The same run, done several times.
