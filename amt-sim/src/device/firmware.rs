@@ -76,6 +76,7 @@ impl Firmware {
         };
         firmware.record(event);
         super::setup::out_of_band::resume(&mut firmware);
+        super::setup::host_based_tls::resume(&mut firmware);
         firmware
     }
 

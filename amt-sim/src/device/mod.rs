@@ -31,10 +31,10 @@ pub use key_store::{StoredKey, TlsPort, TlsSettings};
 pub use mode::{ControlMode, Mode, ProvisioningState, Refusal, Traits, Trigger};
 pub use profile::{
     Assumptions, Capabilities, CertificateHash, Certificates, DynamicDns, Features, FirmwareUpdate,
-    FirmwareVersions, HashAlgorithm, HashSet, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State,
-    LanInterface, LmeDrop, LmeNumbers, Mac, MeReset, MeiClient, MeiLink, Network, Platform,
-    Profile, ProfileError, RemoteAccess, SetupServer, Timings, Tls, Tunnel, TunnelTrigger, Web,
-    WhileDisabled,
+    FirmwareVersions, HashAlgorithm, HashSet, HostBasedAgain, HostReset, Ipv6, Ipv6Entry,
+    Ipv6Origin, Ipv6State, LanInterface, LmeDrop, LmeNumbers, Mac, MeReset, MeiClient, MeiLink,
+    Network, Platform, Profile, ProfileError, RemoteAccess, SetupServer, Timings, Tls, Tunnel,
+    TunnelTrigger, Web, WhileDisabled,
 };
 pub use rule::{Rule, Rules, UnknownRule};
 pub use seed::Seed;

@@ -296,11 +296,6 @@ impl Rules {
         }
     }
 
-    /// For a look at what would be without it.
-    pub(crate) fn switch_off(&mut self, rule: Rule) {
-        self.without.insert(rule);
-    }
-
     pub fn enforced(&self, rule: Rule) -> bool {
         !self.without.contains(&rule)
     }

@@ -5,6 +5,7 @@ mod chardev;
 pub mod contract;
 pub mod fuse;
 mod hello;
+pub mod inject;
 pub mod keystore;
 mod launch;
 pub mod local_ports;

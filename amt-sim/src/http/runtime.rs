@@ -328,7 +328,10 @@ fn answer_all(fw: &mut Firmware, id: StreamId) {
                     if outcome.after == After::PortsRestart {
                         fw.web.restart(id);
                     }
-                    spoil(fw, id, outcome.response, effect(&fault))
+                    // CommitChanges may have met a fault of its own.
+                    let commit = fw.setup.commit_fault.take();
+                    let response = spoil(fw, id, outcome.response, commit.as_ref());
+                    spoil(fw, id, response, effect(&fault))
                 }
             }
             Step::Broken(broken) => server::refuse(fw, id, broken.to_string()),
@@ -358,7 +361,10 @@ fn spoil(
     effect: Option<&FaultEffect>,
 ) -> Response {
     let left = match effect {
-        None | Some(FaultEffect::Status(_) | FaultEffect::Return(_)) => return response,
+        None
+        | Some(FaultEffect::Status(_) | FaultEffect::Chain(_) | FaultEffect::Return(_)) => {
+            return response;
+        }
         Some(FaultEffect::DelayMs(_)) => {
             let delay = effect.and_then(FaultEffect::delay).unwrap_or_default();
             let until = fw.now + delay;
@@ -368,7 +374,13 @@ fn spoil(
             return response;
         }
         Some(FaultEffect::Truncate(length)) => *length,
-        Some(FaultEffect::Drop | FaultEffect::Reset | FaultEffect::Errno(_)) => 0,
+        Some(
+            FaultEffect::Drop
+            | FaultEffect::Reset
+            | FaultEffect::Errno(_)
+            | FaultEffect::Cut
+            | FaultEffect::Half,
+        ) => 0,
     };
     response.bytes.truncate(left);
     response.closes = true;

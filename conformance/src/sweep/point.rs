@@ -20,6 +20,8 @@ words! {
         Http = "http",
         /// What a method returns.
         ReturnValue = "return-value",
+        /// What the device makes of what it was asked.
+        State = "state",
     }
 }
 
@@ -71,6 +73,9 @@ fn occasions(event: &Event) -> Vec<(Layer, Fault)> {
             vec![(layer, fault(FaultPoint::Answer, Some(*client), command))]
         }
         Event::HttpRequest { .. } => vec![(Layer::Http, fault(FaultPoint::Http, None, None))],
+        Event::ChannelOpened { .. } => {
+            vec![(Layer::Apf, fault(FaultPoint::Channel, None, None))]
+        }
         Event::Wsman {
             action,
             return_value: Some(_),
@@ -78,7 +83,11 @@ fn occasions(event: &Event) -> Vec<(Layer, Fault)> {
         } => {
             let mut fault = fault(FaultPoint::Invoke, None, None);
             fault.method = Some(action.clone());
-            vec![(Layer::ReturnValue, fault)]
+            let mut points = vec![(Layer::ReturnValue, fault)];
+            if action == "CommitChanges" {
+                points.push((Layer::State, self::fault(FaultPoint::Commit, None, None)));
+            }
+            points
         }
         _ => Vec::new(),
     }
@@ -144,6 +153,17 @@ pub fn faults_at(point: &Point) -> Vec<Fault> {
             (FaultEffect::Status(1), ONCE),
             (FaultEffect::Status(1), None),
             (minute, ONCE),
+        ],
+        (Layer::Apf, FaultPoint::Channel) => vec![
+            (FaultEffect::Status(2), ONCE),
+            (FaultEffect::Status(4), ONCE),
+            (FaultEffect::Status(4), None),
+        ],
+        (Layer::State, _) => vec![
+            (FaultEffect::Cut, ONCE),
+            (FaultEffect::Half, ONCE),
+            (FaultEffect::Drop, ONCE),
+            (FaultEffect::Status(1), ONCE),
         ],
         (Layer::Apf, _) => vec![
             (FaultEffect::Drop, ONCE),

@@ -27,12 +27,13 @@ pub(crate) use proof::Proof;
 pub use record::{AdminRecord, ClientRecord, ProvisioningRecord};
 pub use refusal::{SetupMethod, SetupRefusal};
 
+use super::fault::FaultEffect;
 use super::firmware::Firmware;
 use super::journal::Event;
 use super::mode::{ControlMode, Mode, Trigger};
 use super::rule::Rule;
 use super::{HashAlgorithm, assumed};
-use crate::pki::chain::{Chain, ChainStatus, Place, Policy, Suffix};
+use crate::pki::chain::{Chain, ChainStatus, OutOfTime, Place, Policy, Suffix, Trust};
 use crate::pki::{Certificate, ChainRefusal, Key, fingerprint};
 
 /// What set-up keeps in working memory: gone with the power.
@@ -42,11 +43,17 @@ pub(crate) struct Runtime {
     chain: Chain,
     pub(super) out_of_band: out_of_band::Runtime,
     /// The TLS client that was accepted last.
-    pub(crate) believed: Option<peer::Believed>,
+    pub(crate) believed: Option<Trust>,
     /// How often the mode has changed: who was accepted is accepted until it changes again.
     mode_changes: u64,
     /// Made when it is first asked for.
     on_die: Option<std::sync::Arc<crate::pki::OnDieChain>>,
+    /// What wrong on-die chains depend on.
+    pub(crate) turn: crate::pki::Turn,
+    /// When a device that waits for its server gives up.
+    waits_until: Option<crate::time::Instant>,
+    /// What becomes of the answer to the CommitChanges under way.
+    pub(crate) commit_fault: Option<FaultEffect>,
 }
 
 impl Runtime {
@@ -191,6 +198,8 @@ fn policy(fw: &Firmware) -> Policy<'_> {
     Policy {
         rules: &fw.rules,
         now: fw.clock(),
+        out_of_time: OutOfTime::Refused,
+        more_suffixes: &[],
         suffix: typed_in.or(learnt).map(|name| Suffix {
             name,
             secure: typed_in.is_some(),
