@@ -13,6 +13,7 @@ mod key_store;
 mod login;
 mod mode;
 mod profile;
+mod recorder;
 mod rule;
 mod seed;
 pub(crate) mod setup;
@@ -36,6 +37,7 @@ pub use profile::{
     Network, Platform, Profile, ProfileError, RemoteAccess, SetupServer, Timings, Tls, Tunnel,
     TunnelTrigger, Web, WhileDisabled,
 };
+pub use recorder::{Passage, Recording, Traffic};
 pub use rule::{Rule, Rules, UnknownRule};
 pub use seed::Seed;
 pub use setup::peer::PeerRefusal;

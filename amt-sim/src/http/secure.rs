@@ -46,7 +46,7 @@ pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure
         Ok(credential) => {
             let asked = client_certificates(fw, side);
             let judge = TrustedClients::of(fw, side);
-            TlsStream::new(
+            TlsStream::logged(
                 credential,
                 Settings {
                     versions: &fw.profile.tls.versions,
@@ -54,6 +54,7 @@ pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure
                     judge: judge.map(|judge| Arc::new(judge) as _),
                     at: fw.clock(),
                 },
+                fw.recorder.key_log(),
             )
         }
         Err(why) => TlsStream::unavailable(why.clone()),
