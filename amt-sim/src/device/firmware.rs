@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::fault::{Fault, Faults, Occasion};
+use super::fault::{Fault, FaultEffect, Faults, Occasion};
 use super::identity::{Identity, LocalAccount};
 use super::journal::{Event, Journal};
 use super::mode::{self, Mode, ProvisioningState, Refusal, Trigger};
@@ -118,6 +118,18 @@ impl Firmware {
             fault: format!("{:?} at {:?}", fault.effect, fault.at),
         });
         Some(fault)
+    }
+
+    /// What a fault makes this method return instead of doing anything, journaled.
+    pub(crate) fn strike_method(&mut self, method: &str) -> Option<u32> {
+        let fault = self.faults.strike_method(method)?;
+        let FaultEffect::Return(value) = fault.effect else {
+            return None;
+        };
+        self.record(Event::FaultInjected {
+            fault: format!("{:?} at {:?}", fault.effect, fault.at),
+        });
+        Some(value)
     }
 
     pub(crate) fn mode(&self) -> Mode {
