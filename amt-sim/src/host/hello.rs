@@ -5,13 +5,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, OwnedFd};
-use std::thread::JoinHandle;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use super::poll::poll;
 use super::shared::{SharedDevice, Watch};
 use super::sys;
+use super::worker::Worker;
 use crate::device::{Dial, DialEnd};
 
 /// How long one address may take to answer.
@@ -23,45 +23,22 @@ const PARTING: Duration = Duration::from_secs(2);
 /// Sends a device's Hello messages until it is stopped or dropped.
 #[derive(Debug)]
 pub struct HelloSender {
-    thread: Option<JoinHandle<io::Result<()>>>,
-    stop: OwnedFd,
+    worker: Worker,
 }
 
 impl HelloSender {
     /// `from` is the device's own address on the LAN; any of this machine when it has none.
     pub fn start(device: &SharedDevice, from: Option<IpAddr>) -> io::Result<Self> {
-        let stop = sys::eventfd()?;
-        let heard = stop.try_clone()?;
         let watch = device.watch()?;
         let device = device.clone();
-        let thread = std::thread::Builder::new()
-            .name("hello".to_owned())
-            .spawn(move || run(&device, &watch, from, &heard))?;
-        Ok(Self {
-            thread: Some(thread),
-            stop,
-        })
+        let worker = Worker::start("hello", "the thread of the Hello messages", move |stop| {
+            run(&device, &watch, from, stop)
+        })?;
+        Ok(Self { worker })
     }
 
-    pub fn stop(mut self) -> io::Result<()> {
-        self.finish()
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        sys::eventfd_raise(self.stop.as_fd());
-        match self.thread.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(result)) => result,
-            Some(Err(_)) => Err(io::Error::other(
-                "the thread of the Hello messages panicked",
-            )),
-        }
-    }
-}
-
-impl Drop for HelloSender {
-    fn drop(&mut self) {
-        let _ = self.finish();
+    pub fn stop(self) -> io::Result<()> {
+        self.worker.stop()
     }
 }
 
@@ -69,7 +46,7 @@ fn run(
     device: &SharedDevice,
     watch: &Watch,
     from: Option<IpAddr>,
-    stop: &OwnedFd,
+    stop: BorrowedFd<'_>,
 ) -> io::Result<()> {
     loop {
         for dial in device.with(Some(watch), |device| device.take_dials()) {
@@ -79,7 +56,7 @@ fn run(
                 .name("hello".to_owned())
                 .spawn(move || make(&device, from, &dial))?;
         }
-        let watched = [(stop.as_fd(), libc::POLLIN), (watch.as_fd(), libc::POLLIN)];
+        let watched = [(stop, libc::POLLIN), (watch.as_fd(), libc::POLLIN)];
         let shown = poll(&watched, device.next_wake())?;
         if shown.first().is_some_and(|stopped| *stopped != 0) {
             return Ok(());

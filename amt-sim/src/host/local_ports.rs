@@ -10,12 +10,10 @@ mod tests;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
-use std::thread::JoinHandle;
 
 use self::server::Server;
 use super::shared::SharedDevice;
-use super::sys;
+use super::worker::Worker;
 use crate::device::Interface;
 
 /// Every port that a device may listen on: WS-Management, redirection and ASF, each without and with TLS.
@@ -27,8 +25,7 @@ pub struct LocalPorts {
     device: SharedDevice,
     side: Interface,
     address: IpAddr,
-    thread: Option<JoinHandle<io::Result<()>>>,
-    stop: OwnedFd,
+    worker: Worker,
 }
 
 /// From where the ports may be reached.
@@ -74,7 +71,6 @@ impl LocalPorts {
         };
         // Whether the address is one of this machine shows now, not when the device first opens a port.
         TcpListener::bind((address, 0)).map_err(failed)?;
-        let stop = sys::eventfd().map_err(failed)?;
         let mut server = Server::new(device, side, address).map_err(failed)?;
         server
             .bind()
@@ -82,17 +78,15 @@ impl LocalPorts {
                 io::ErrorKind::AddrInUse => PortsError::InUse(address, neighbour(address.ip())),
                 _ => PortsError::Listen { address, source },
             })?;
-        let heard = stop.try_clone().map_err(failed)?;
-        let thread = std::thread::Builder::new()
-            .name("ports".to_owned())
-            .spawn(move || server.run(heard.as_fd()))
-            .map_err(failed)?;
+        let worker = Worker::start("ports", "the thread of the ports", move |stop| {
+            server.run(stop)
+        })
+        .map_err(failed)?;
         Ok(Self {
             device: device.clone(),
             side,
             address,
-            thread: Some(thread),
-            stop,
+            worker,
         })
     }
 
@@ -109,23 +103,8 @@ impl LocalPorts {
     }
 
     /// Ends every connection and gives the ports back.
-    pub fn stop(mut self) -> io::Result<()> {
-        self.finish()
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        sys::eventfd_raise(self.stop.as_fd());
-        match self.thread.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(result)) => result,
-            Some(Err(_)) => Err(io::Error::other("the thread of the ports panicked")),
-        }
-    }
-}
-
-impl Drop for LocalPorts {
-    fn drop(&mut self) {
-        let _ = self.finish();
+    pub fn stop(self) -> io::Result<()> {
+        self.worker.stop()
     }
 }
 

@@ -17,6 +17,7 @@ pub mod signals;
 pub mod socket;
 mod state_file;
 mod sys;
+mod worker;
 
 pub use hello::HelloSender;
 pub use launch::Running;
