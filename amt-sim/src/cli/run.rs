@@ -7,10 +7,10 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use amt_sim::device::Interface;
+use amt_sim::host::LocalPorts;
 use amt_sim::host::backend::{self, Backend, Options};
 use amt_sim::host::local_ports::Reach;
 use amt_sim::host::signals::{self, StopSignal};
-use amt_sim::host::{HelloSender, LocalPorts};
 use clap::Args;
 
 use super::CommandError;
@@ -109,7 +109,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
     let status = running.wait()?;
     serve_daemons(&running)?;
     running.stop()?;
-    hello.map_or(Ok(()), HelloSender::stop)?;
+    hello.stop()?;
     for ports in [ports, lan].into_iter().flatten() {
         ports.stop()?;
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::journal::Operation;
+use super::setup::HelloFault;
 use crate::diagnostic::closest;
 use crate::mei::{ClientKind, Errno};
 
@@ -45,6 +46,8 @@ pub enum FaultPoint {
     /// The answer of the device's own web server. `status-N` is answered instead of looking at the request;
     /// `drop` and `truncate-N` take effect once it is obeyed, and close the connection.
     Http,
+    /// A Hello message; [`HelloFault`] lists what can be wrong with one.
+    Hello,
 }
 
 impl From<FaultPoint> for Operation {
@@ -53,7 +56,9 @@ impl From<FaultPoint> for Operation {
             FaultPoint::Open => Self::Open,
             FaultPoint::Connect => Self::Connect,
             FaultPoint::Write => Self::Write,
-            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http => Self::Read,
+            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http | FaultPoint::Hello => {
+                Self::Read
+            }
         }
     }
 }
@@ -73,6 +78,8 @@ pub enum FaultEffect {
     Status(u32),
     /// The answer comes this much later, in milliseconds.
     DelayMs(u64),
+    /// Something that only a Hello message can have wrong.
+    Hello(HelloFault),
 }
 
 /// The faults of one device with what is left of each.
@@ -124,6 +131,15 @@ impl Faults {
 }
 
 impl FaultEffect {
+    /// Whether it can mean anything at this point.
+    fn fits(&self, at: FaultPoint) -> bool {
+        match self {
+            Self::Hello(_) => at == FaultPoint::Hello,
+            Self::Errno(_) | Self::Status(_) => at != FaultPoint::Hello,
+            Self::Reset | Self::Drop | Self::Truncate(_) | Self::DelayMs(_) => true,
+        }
+    }
+
     pub(crate) fn delay(&self) -> Option<Duration> {
         match self {
             Self::DelayMs(milliseconds) => Some(Duration::from_millis(*milliseconds)),
@@ -146,6 +162,7 @@ pub struct FaultError {
 /// POINT[:CLIENT[:COMMAND]][+AFTER]=EFFECT[*TIMES]
 /// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | delay-N (ms)
 /// ```
+/// `hello=...` has effects of its own: [`HelloFault`].
 impl FromStr for Fault {
     type Err = FaultError;
 
@@ -170,13 +187,17 @@ impl FromStr for Fault {
         if let Some(extra) = words.next() {
             return Err(refuse(format!("{extra:?} is one part too many")));
         }
+        let effect = parse_effect(effect).map_err(&refuse)?;
+        if !effect.fits(at) {
+            return Err(refuse("this effect makes no sense at this point".into()));
+        }
         Ok(Self {
             at,
             client,
             command,
             after: after.unwrap_or(0),
             times,
-            effect: parse_effect(effect).map_err(&refuse)?,
+            effect,
         })
     }
 }
@@ -210,6 +231,14 @@ fn word<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, Str
 }
 
 fn parse_effect(text: &str) -> Result<FaultEffect, String> {
+    let (head, tail) = text.rsplit_once('-').unwrap_or((text, ""));
+    let hello = match number(tail) {
+        Ok(number) => HelloFault::parse(head, Some(number)),
+        Err(_) => HelloFault::parse(text, None),
+    };
+    if let Some(fault) = hello {
+        return fault.map(FaultEffect::Hello);
+    }
     let (name, argument) = text.split_once('-').unwrap_or((text, ""));
     match name {
         "reset" => Ok(FaultEffect::Reset),
@@ -218,7 +247,10 @@ fn parse_effect(text: &str) -> Result<FaultEffect, String> {
         "status" => Ok(FaultEffect::Status(number(argument)?)),
         "delay" => Ok(FaultEffect::DelayMs(number(argument)?.into())),
         _ => word(text, "errno").map(FaultEffect::Errno).map_err(|why| {
-            format!("{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N")
+            format!(
+                "{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N; of a hello: {}",
+                HelloFault::WORDS
+            )
         }),
     }
 }

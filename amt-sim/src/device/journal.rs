@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
-use super::setup::{Announced, DialEnd, KeyStage, SetupMethod, SetupRefusal};
+use super::setup::{Announced, Delivery, DialEnd, HelloStop, KeyStage, SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
 use crate::tls::{FailureKind as TlsFailureKind, Version as TlsVersion};
@@ -259,9 +259,19 @@ pub enum Event {
         retry: u32,
         #[serde(with = "hex_bytes")]
         bytes: Vec<u8>,
+        #[serde(default, skip_serializing_if = "Delivery::is_usual")]
+        delivery: Delivery,
     },
     /// What became of a Hello message.
     HelloEnded { dial: u32, end: DialEnd },
+    /// No more Hello messages come in this set-up.
+    HelloStopped { sent: u32, why: HelloStop },
+    /// A seed for random numbers.
+    SeedGeneration {
+        stage: KeyStage,
+        /// Device time that it takes, where it starts.
+        takes_ms: u64,
+    },
     /// Lines were lost because nobody drained the journal in time.
     Overflow { lost: u64 },
 }

@@ -358,7 +358,7 @@ fn spoil(
     effect: Option<&FaultEffect>,
 ) -> Response {
     let left = match effect {
-        None | Some(FaultEffect::Status(_)) => return response,
+        None | Some(FaultEffect::Status(_) | FaultEffect::Hello(_)) => return response,
         Some(FaultEffect::DelayMs(_)) => {
             let delay = effect.and_then(FaultEffect::delay).unwrap_or_default();
             let until = fw.now + delay;
