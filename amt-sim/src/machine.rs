@@ -437,6 +437,11 @@ impl Device {
         )
     }
 
+    /// Writes down what the host did to a program of its own that bears on what this device proved to it.
+    pub(crate) fn record(&mut self, event: crate::device::Event) {
+        self.firmware.record(event);
+    }
+
     pub(crate) fn has_journal(&self) -> bool {
         !self.firmware.journal.is_empty()
     }

@@ -13,6 +13,7 @@ pub mod document;
 pub mod fact;
 pub mod filter;
 pub mod glob;
+pub mod knockout;
 pub mod report;
 pub mod requirement;
 pub mod role;

@@ -272,6 +272,25 @@ pub enum Event {
         /// Device time that it takes, where it starts.
         takes_ms: u64,
     },
+    /// The on-die root that is compiled into a program was replaced by the device's, in the memory of one process.
+    /// Nothing that this process says about the device's certificates holds without this.
+    RootInjected {
+        process: u32,
+        /// The program's file, which is as it was.
+        program: String,
+        /// Copies that were replaced.
+        places: usize,
+        /// SHA-256 of the certificate that was there.
+        old: String,
+        /// SHA-256 of the one that is there now.
+        new: String,
+    },
+    /// It could not be replaced, and the process was ended.
+    RootNotInjected {
+        process: u32,
+        program: String,
+        why: String,
+    },
     /// Lines were lost because nobody drained the journal in time.
     Overflow { lost: u64 },
 }

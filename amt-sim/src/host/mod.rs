@@ -6,6 +6,7 @@ pub mod contract;
 mod epoll;
 pub mod fuse;
 mod hello;
+pub mod inject;
 pub mod keystore;
 mod launch;
 pub mod limits;

@@ -47,6 +47,8 @@ pub enum AuthorityError {
     Make(#[from] rcgen::Error),
     #[error("a built-in key cannot be read: {0}")]
     Key(String),
+    #[error("the on-die root cannot be made {0} bytes long")]
+    RootLength(usize),
 }
 
 impl ProvisioningIdentity {

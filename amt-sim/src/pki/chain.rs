@@ -23,11 +23,22 @@ pub(crate) struct Policy<'a> {
     pub(crate) rules: &'a Rules,
     /// What the device's clock shows.
     pub(crate) now: UnixTime,
+    pub(crate) out_of_time: OutOfTime,
     /// The device's domain, when it knows one.
     pub(crate) suffix: Option<Suffix<'a>>,
+    /// Domains that count beside it, as if learnt from DHCP.
+    pub(crate) more_suffixes: &'a [String],
     pub(crate) hashes: &'a [CertificateHash],
     /// The generation still takes SHA-1 and RSA keys below 2048 bits.
     pub(crate) takes_weak: bool,
+}
+
+/// What becomes of a certificate that is not valid by the device's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutOfTime {
+    Refused,
+    /// It is taken, and [`Trust::time_valid`] says so.
+    Noted,
 }
 
 /// Where a certificate stands in its chain, as its sender flags it.
@@ -115,6 +126,8 @@ pub(crate) struct Trust {
     pub(crate) ca_serials: Vec<String>,
     /// There were more authorities than that.
     pub(crate) more_serials: bool,
+    /// Every certificate was valid by the device's clock.
+    pub(crate) time_valid: bool,
 }
 
 /// A chain as far as it has arrived. Every certificate in it was found good when it came.
@@ -224,7 +237,7 @@ impl Chain {
             name: leaf
                 .and_then(|leaf| leaf.common_name.clone())
                 .unwrap_or_default(),
-            secure_dns: policy.suffix.is_some_and(|suffix| suffix.secure),
+            secure_dns: policy.domain_is_secure(leaf),
             hash_algorithm,
             hash: crate::hex::encode(&fingerprint(hash_algorithm, der)),
             hash_is_default,
@@ -234,6 +247,10 @@ impl Chain {
                 .map(|authority| serial(&authority.serial))
                 .collect(),
             more_serials: skipped > 0,
+            time_valid: self
+                .certificates
+                .iter()
+                .all(|certificate| policy.in_time(certificate).is_ok()),
         }
     }
 }
@@ -265,9 +282,13 @@ impl Policy<'_> {
     }
 
     fn validity(&self, certificate: &Certificate) -> Result<(), ChainRefusal> {
-        if !self.asks(Rule::PKI_VALIDITY) {
+        if self.out_of_time == OutOfTime::Noted || !self.asks(Rule::PKI_VALIDITY) {
             return Ok(());
         }
+        self.in_time(certificate)
+    }
+
+    fn in_time(&self, certificate: &Certificate) -> Result<(), ChainRefusal> {
         if self.now < certificate.not_before {
             return Err(ChainRefusal::NotYetValid);
         }
@@ -301,23 +322,56 @@ impl Policy<'_> {
     }
 
     fn name(&self, leaf: &Certificate) -> Result<(), ChainRefusal> {
-        let suffix = self.suffix.ok_or(ChainRefusal::NoSuffix)?;
-        let name = leaf.common_name.as_deref().ok_or(ChainRefusal::NoName)?;
-        match suffix.relation(name) {
-            Relation::Inside => Ok(()),
-            Relation::LookAlike if !self.asks(Rule::PKI_WHOLE_LABELS) => Ok(()),
-            Relation::LookAlike => Err(ChainRefusal::LookAlikeSuffix),
-            Relation::Outside => {
-                let mut others = leaf.alternative_names.iter();
-                let inside = |name: &String| suffix.relation(name) == Relation::Inside;
-                Err(if others.any(inside) {
-                    ChainRefusal::AlternativeNameOnly
-                } else {
-                    ChainRefusal::OtherSuffix
-                })
-            }
-            Relation::NoName => Err(ChainRefusal::NoName),
+        let name = leaf.common_name.as_deref();
+        let first = match self.suffix {
+            Some(suffix) => self.within(suffix, leaf),
+            None => Err(ChainRefusal::NoSuffix),
+        };
+        let elsewhere = |name: &str| self.more().any(|suffix| self.takes(suffix, name));
+        match (first, name) {
+            (Err(_), Some(name)) if elsewhere(name) => Ok(()),
+            (first, _) => first,
         }
+    }
+
+    fn more(&self) -> impl Iterator<Item = Suffix<'_>> {
+        self.more_suffixes.iter().map(|name| Suffix {
+            name,
+            secure: false,
+        })
+    }
+
+    fn takes(&self, suffix: Suffix<'_>, name: &str) -> bool {
+        match suffix.relation(name) {
+            Relation::Inside => true,
+            Relation::LookAlike => !self.asks(Rule::PKI_WHOLE_LABELS),
+            Relation::Outside | Relation::NoName => false,
+        }
+    }
+
+    fn within(&self, suffix: Suffix<'_>, leaf: &Certificate) -> Result<(), ChainRefusal> {
+        let name = leaf.common_name.as_deref().ok_or(ChainRefusal::NoName)?;
+        if self.takes(suffix, name) {
+            return Ok(());
+        }
+        let inside = |name: &String| suffix.relation(name) == Relation::Inside;
+        Err(match suffix.relation(name) {
+            Relation::LookAlike => ChainRefusal::LookAlikeSuffix,
+            Relation::NoName => ChainRefusal::NoName,
+            _ if leaf.alternative_names.iter().any(inside) => ChainRefusal::AlternativeNameOnly,
+            _ => ChainRefusal::OtherSuffix,
+        })
+    }
+
+    /// Whether the domain that the leaf is in is one that nobody on the network could have told the device.
+    fn domain_is_secure(&self, leaf: Option<&Certificate>) -> bool {
+        let Some(suffix) = self.suffix.filter(|suffix| suffix.secure) else {
+            return false;
+        };
+        let name = leaf.and_then(|leaf| leaf.common_name.as_deref());
+        let name = name.unwrap_or_default();
+        // With the rule knocked out it may be in none.
+        self.takes(suffix, name) || !self.more().any(|more| self.takes(more, name))
     }
 
     /// A certificate that may issue others, with at most as many authorities `below` it as it allows.

@@ -31,6 +31,8 @@ impl Judge {
         let policy = Policy {
             rules: &self.rules,
             now: UnixTime(1_767_225_600), // 2026-01-01
+            out_of_time: OutOfTime::Refused,
+            more_suffixes: &[],
             suffix: self.suffix.map(|name| Suffix { name, secure: true }),
             hashes: &self.hashes,
             takes_weak: self.takes_weak,
@@ -267,6 +269,8 @@ fn a_leaf_starts_anew_and_a_refusal_leaves_nothing() {
     let policy = Policy {
         rules: &judge.rules,
         now: UnixTime(1_767_225_600),
+        out_of_time: OutOfTime::Refused,
+        more_suffixes: &[],
         suffix: Some(Suffix {
             name: "corp.example",
             secure: false,

@@ -6,6 +6,7 @@ mod certificate;
 pub(crate) mod chain;
 mod odca;
 mod odca_names;
+pub(crate) mod odca_root;
 mod self_signed;
 mod signature;
 mod suffix;

@@ -22,8 +22,8 @@ use rcgen::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::AuthorityError;
 use super::odca_names::{Names, Place};
+use super::{AuthorityError, odca_root};
 use crate::device::Seed;
 
 /// How much of its chain a device shows.
@@ -52,7 +52,7 @@ impl OnDieChain {
     pub fn for_device(seed: Seed, family: &str, amt: u16) -> Result<Self, AuthorityError> {
         let names = Names::of(family, amt);
         let mut issuer = Holder::new(project(), Place::Root)?;
-        let mut certificates = vec![issuer.certify(&names, &issuer)?];
+        let mut certificates = vec![odca_root::usual()?];
         for place in Place::BELOW_ROOT {
             let drawn_from = if place.is_shared() { project() } else { seed };
             let holder = Holder::new(drawn_from, place)?;
@@ -98,21 +98,21 @@ impl OnDieChain {
 }
 
 /// What is the same for all devices is drawn from this one number, and as public as it is.
-const fn project() -> Seed {
+pub(super) const fn project() -> Seed {
     Seed(0)
 }
 
 /// Whoever has a key: an authority or the device's TLS server.
-struct Holder {
+pub(super) struct Holder {
     place: Place,
     secret: SecretKey,
     /// Uncompressed point.
     public: Vec<u8>,
-    serial: [u8; 16],
+    pub(super) serial: [u8; 16],
 }
 
 impl Holder {
-    fn new(seed: Seed, place: Place) -> Result<Self, AuthorityError> {
+    pub(super) fn new(seed: Seed, place: Place) -> Result<Self, AuthorityError> {
         // A number beyond the order of the curve is no key. One draw in 2^190 is.
         let secret = (0..8).find_map(|turn| {
             let purpose = format!("on-die key of {place:?}");
@@ -141,7 +141,7 @@ impl Holder {
         Ok(params.signed_by(self, &issuer)?.der().to_vec())
     }
 
-    fn params(&self, names: &Names) -> CertificateParams {
+    pub(super) fn params(&self, names: &Names) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name = names.subject(self.place);
         let (year, month, day) = names.since(self.place);
@@ -223,10 +223,10 @@ impl SigningKey for Holder {
 }
 
 /// The little DER that goes into extensions: tag, length, content.
-mod der {
+pub(super) mod der {
     use super::{DistinguishedName, DnType};
 
-    pub(super) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+    pub(in super::super) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
         let mut out = vec![tag];
         match u8::try_from(content.len()) {
             Ok(short @ ..0x80) => out.push(short),

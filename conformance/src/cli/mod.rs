@@ -5,6 +5,8 @@
 mod agent;
 mod check;
 mod doctor;
+mod explain;
+mod ledger;
 mod list;
 mod run;
 
@@ -18,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::requirement::Ledger;
 use crate::role::Misbehaviour;
 use crate::role::target::Programs;
+use crate::run::Shard;
 use crate::scenario::Library;
 
 /// The set-up or a file is wrong.
@@ -25,26 +28,38 @@ const WRONG: u8 = 2;
 
 /// Drives AMT agents against a simulated device, and says who is wrong.
 #[derive(Debug, Parser)]
-#[command(name = "conformance", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "conformance", version, max_term_width = 100, after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 everything as expected, 1 findings, 2 the set-up or a file is wrong, 3 nothing could be concluded.";
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  everything as expected: no finding; what fails is known to fail
+  1  findings: a failure that is not known, a known failure that passes, a run that wavers under --repeat;
+     with --strict also a warning
+  2  the set-up or a file is wrong: nobody under test is to blame
+  3  some run could not be concluded, or none was";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run scenarios; writes DIR/report.json and DIR/junit.xml
+    #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// List scenarios, or targets, or facts
     List(ListArgs),
     /// Check scenario and target files; those that come with the program when none is named
     Check { files: Vec<PathBuf> },
-    /// Print the ledger: each requirement and the scenarios that prove it
-    Ledger,
+    /// Print the ledger: each requirement and the scenarios that prove it, or the other way round
+    Ledger(LedgerArgs),
     /// Explain a requirement, by ID or alias, or a scenario
-    Explain { id: String },
+    Explain {
+        id: String,
+        /// Show the whole exchange, not only its beginning
+        #[arg(long)]
+        whole: bool,
+    },
     /// Look whether this machine can run real agents
     Doctor(DoctorArgs),
     /// The bundled reference agent, as a program of its own
@@ -71,6 +86,18 @@ struct RunArgs {
     /// Everything that looks random in a device follows from this number
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Only one part of the runs, such as 2/8 for the second of eight machines; a run stays in its part for ever
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Only the runs that called for attention in the report of --report, each with its seed
+    #[arg(long)]
+    rerun_failed: bool,
+    /// Do each run so often, and tell what was not the same each time
+    #[arg(long, value_name = "N", default_value = "1")]
+    repeat: std::num::NonZeroU32,
+    /// How far it is, on standard error: live (one line that changes), plain (a line every few seconds), none
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "live", "plain", "none"])]
+    progress: String,
     #[command(flatten)]
     programs: ProgramArgs,
     #[command(flatten)]
@@ -123,6 +150,16 @@ struct ListArgs {
     /// The vocabulary of scenarios and target files
     #[arg(long)]
     facts: bool,
+}
+
+#[derive(Debug, Args)]
+struct LedgerArgs {
+    /// Which way round
+    #[arg(long, value_name = "WHAT", default_value = "requirement", value_parser = ["requirement", "scenario"])]
+    by: String,
+    /// For programs
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -250,8 +287,8 @@ fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
         Command::Run(args) => run::run(args, console),
         Command::List(args) => list::list(args, console),
         Command::Check { files } => check::check(files, console),
-        Command::Ledger => list::ledger(console),
-        Command::Explain { id } => list::explain(id, console),
+        Command::Ledger(args) => ledger::ledger(args, console),
+        Command::Explain { id, whole } => explain::explain(id, *whole, console),
         Command::Doctor(args) => doctor::doctor(args, console),
         Command::Agent { command } => match command {
             AgentCommand::Discover(args) => agent::discover(args, console),

@@ -15,7 +15,7 @@ use crate::requirement::{Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
 use crate::role::setup::{Cast, Host};
-use crate::role::target::ExternalAgent;
+use crate::role::target::{ExternalAgent, KnownFailing};
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
 use crate::scenario::{Action, Expectation, Order, Outcome, Role, Step, StepKind, changed_profile};
 
@@ -39,14 +39,30 @@ pub struct Engine<'a> {
     pub rules: Rules,
 }
 
+/// How the harness cheats itself, to see that a check can fail at all (see [`knockout`](crate::knockout)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tampering {
+    #[default]
+    None,
+    /// No role does anything, and each says that it is done.
+    DoesNothing,
+    /// Every role does what it was told, and says that it failed.
+    SaysFailed,
+}
+
 /// A reference role that is busy longer than this on the device's clock hangs.
 const REFERENCE_LIMIT: Duration = Duration::from_secs(300);
 
 impl Engine<'_> {
     /// Runs one case to its verdict. Never panics, whatever happens inside.
     pub fn run(&self, case: &Case<'_>) -> Run {
+        self.run_tampered(case, Tampering::None)
+    }
+
+    /// The same with roles that the harness itself holds back.
+    pub fn run_tampered(&self, case: &Case<'_>, tampering: Tampering) -> Run {
         let mut run = empty_run(case);
-        let subject = AssertUnwindSafe(|| self.try_run(case));
+        let subject = AssertUnwindSafe(|| self.try_run(case, tampering));
         match catch_unwind(subject) {
             Ok(Ok(done)) => run = done,
             Ok(Err(why)) => {
@@ -64,17 +80,24 @@ impl Engine<'_> {
             }
         }
         if let Subject::Agent(agent) = &self.subject {
-            run.known_failing = agent
-                .target()
-                .known_failing
-                .iter()
-                .find(|entry| entry.takes(&run.scenario, &run.profile))
-                .map(|entry| entry.reason.clone());
+            let target = agent.target();
+            let reason = |known: &[KnownFailing]| {
+                known
+                    .iter()
+                    .find(|entry| entry.takes(&run.scenario, &run.profile))
+                    .map(|entry| entry.reason.clone())
+            };
+            run.known_failing = reason(&target.known_failing);
+            // What fails now and then may pass: only its failure is something that was known.
+            if run.known_failing.is_none() && run.verdict != Verdict::Pass {
+                run.known_failing =
+                    reason(&target.known_flaky).map(|why| format!("now and then: {why}"));
+            }
         }
         run
     }
 
-    fn try_run(&self, case: &Case<'_>) -> Result<Run, String> {
+    fn try_run(&self, case: &Case<'_>, tampering: Tampering) -> Result<Run, String> {
         if let Some(reason) = self.not_applicable(case) {
             return Ok(Run {
                 verdict: Verdict::NotApplicable,
@@ -97,6 +120,7 @@ impl Engine<'_> {
             last: None,
             checks: Vec::new(),
             faults: case.scenario.device.faults.clone(),
+            tampering,
         };
         Ok(Run {
             mode,
@@ -157,6 +181,7 @@ fn empty_run(case: &Case<'_>) -> Run {
         verdict: Verdict::Inconclusive,
         reason: None,
         known_failing: None,
+        repeats: None,
         requirements: case.scenario.requirements.clone(),
         checks: Vec::new(),
         assumptions: Vec::new(),
@@ -181,6 +206,7 @@ struct Stage<'e> {
     checks: Vec<Check>,
     /// Everything that the device was told to do wrong.
     faults: Vec<Fault>,
+    tampering: Tampering,
 }
 
 /// The last action.
@@ -203,7 +229,10 @@ impl Stage<'_> {
                 }
                 StepKind::Advance(time) => self.world.advance(*time),
                 StepKind::Do { action, order } => {
-                    self.act(*action, order);
+                    match self.tampering {
+                        Tampering::DoesNothing => self.sit_still(),
+                        _ => self.act(*action, order),
+                    }
                     stopped = self.ended_early();
                     if stopped.is_some() {
                         break;
@@ -262,11 +291,23 @@ impl Stage<'_> {
             console.recommend(&mut report.facts);
             report.unmapped.remove(&crate::fact::Fact::RECOMMENDATION);
         }
+        if self.tampering == Tampering::SaysFailed {
+            report.ending = Ending::Outcome(Outcome::Failed);
+        }
         self.truth = Some(self.world.truth());
         self.last = Some(Acted {
             report,
             took,
             journal_before,
+        });
+    }
+
+    fn sit_still(&mut self) {
+        self.truth = Some(self.world.truth());
+        self.last = Some(Acted {
+            report: ActionReport::done(Facts::new()),
+            took: Duration::ZERO,
+            journal_before: self.world.journal().len(),
         });
     }
 

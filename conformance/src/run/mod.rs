@@ -5,11 +5,13 @@ mod check;
 mod engine;
 mod plan;
 mod pool;
+mod repeat;
 mod verdict;
 mod world;
 
-pub use engine::{Engine, Subject};
-pub use plan::{Case, Choice, Plan, PlanError, select};
+pub use engine::{Engine, Subject, Tampering};
+pub use plan::{Case, Choice, Plan, PlanError, Shard, select};
 pub use pool::run_all;
-pub use verdict::{Blame, Check, CheckVerdict, JournalLine, Place, Run, Verdict};
+pub use repeat::repeat;
+pub use verdict::{Blame, Check, CheckVerdict, JournalLine, Place, Repeats, Run, Verdict};
 pub use world::{RealDevice, VirtualDevice, World};

@@ -69,6 +69,9 @@ pub struct Run {
     /// The target file expects this run to fail, and says why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub known_failing: Option<String>,
+    /// What came of running it several times; absent after one run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
     /// What the scenario claims to prove.
     pub requirements: Vec<String>,
     pub checks: Vec<Check>,
@@ -84,6 +87,16 @@ pub struct Run {
     /// The whole record. Kept out of `report.json`; written beside it where the verdict asks for it.
     #[serde(skip)]
     pub journal: Vec<Entry>,
+}
+
+/// The same run, done several times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Repeats {
+    pub times: u32,
+    /// Runs by verdict.
+    pub verdicts: BTreeMap<Verdict, u32>,
+    /// What was not the same each time.
+    pub differences: Vec<String>,
 }
 
 /// One expectation of a scenario on one device.
@@ -127,7 +140,13 @@ pub struct JournalLine(pub Entry);
 impl Run {
     /// Whether this run calls for attention: an unexpected failure, or an unexpected pass.
     pub fn is_finding(&self) -> bool {
+        let wavers = self
+            .repeats
+            .as_ref()
+            .is_some_and(|repeats| repeats.verdicts.len() > 1);
         match self.verdict {
+            Verdict::NotApplicable | Verdict::ConfigurationError => false,
+            _ if wavers => self.known_failing.is_none(),
             Verdict::Fail => self.known_failing.is_none(),
             Verdict::Pass => self.known_failing.is_some(),
             _ => false,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::peer::{Believed, PeerRefusal, believe};
+use super::peer::{PeerRefusal, walk};
 use crate::device::account::Interface;
 use crate::device::assumed;
 use crate::device::firmware::Firmware;
@@ -19,6 +19,7 @@ use crate::device::journal::Event;
 use crate::device::mode::{Mode, Refusal, Trigger};
 use crate::device::profile::HashAlgorithm;
 use crate::device::rule::Rule;
+use crate::pki::chain::Trust;
 use crate::pki::{OnDieChain, fingerprint};
 
 /// What StartConfigurationHBased announced.
@@ -37,7 +38,7 @@ pub struct Announced {
 }
 
 /// The certificate that was announced, with a chain that holds.
-pub(super) fn judge(fw: &mut Firmware, chain: &[Vec<u8>]) -> Result<Believed, PeerRefusal> {
+pub(super) fn judge(fw: &mut Firmware, chain: &[Vec<u8>]) -> Result<Trust, PeerRefusal> {
     let announced = fw.state.announced.clone().ok_or(PeerRefusal::NotInSetup)?;
     let leaf = chain.first().map(Vec::as_slice).unwrap_or_default();
     let hash = crate::hex::encode(&fingerprint(announced.algorithm, leaf));
@@ -47,7 +48,7 @@ pub(super) fn judge(fw: &mut Firmware, chain: &[Vec<u8>]) -> Result<Believed, Pe
     if !announced.suffixes.is_empty() {
         fw.assume(assumed::HOST_SUFFIXES);
     }
-    believe(fw, chain, &announced.suffixes)
+    walk(fw, chain, &announced.suffixes)
 }
 
 /// `StartConfigurationHBased`: into set-up through the host. What comes back is the hash, by the same algorithm, of the

@@ -33,7 +33,7 @@ use super::journal::Event;
 use super::mode::{ControlMode, Mode, Trigger};
 use super::rule::Rule;
 use super::{HashAlgorithm, assumed};
-use crate::pki::chain::{Chain, ChainStatus, Place, Policy, Suffix};
+use crate::pki::chain::{Chain, ChainStatus, OutOfTime, Place, Policy, Suffix, Trust};
 use crate::pki::{Certificate, ChainRefusal, Key, fingerprint};
 
 /// What set-up keeps in working memory: gone with the power.
@@ -45,7 +45,7 @@ pub(crate) struct Runtime {
     /// When a seed for random numbers is made.
     seed_ready: Option<crate::time::Instant>,
     /// The TLS client that was accepted last.
-    pub(crate) believed: Option<peer::Believed>,
+    pub(crate) believed: Option<Trust>,
     /// How often the mode has changed: who was accepted is accepted until it changes again.
     mode_changes: u64,
     /// Made when it is first asked for.
@@ -194,6 +194,8 @@ fn policy(fw: &Firmware) -> Policy<'_> {
     Policy {
         rules: &fw.rules,
         now: fw.clock(),
+        out_of_time: OutOfTime::Refused,
+        more_suffixes: &[],
         suffix: typed_in.or(learnt).map(|name| Suffix {
             name,
             secure: typed_in.is_some(),

@@ -12,10 +12,9 @@ use crate::device::account::Interface;
 use crate::device::assumed;
 use crate::device::firmware::Firmware;
 use crate::device::mode::Mode;
-use crate::device::rule::Rule;
 use crate::device::state::SetupRecord;
 use crate::pki::ChainRefusal;
-use crate::pki::chain::{Chain, Place, Policy, Suffix, Trust};
+use crate::pki::chain::{Chain, OutOfTime, Place, Policy, Trust};
 
 /// Why a TLS client may not set the device up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,14 +28,6 @@ pub enum PeerRefusal {
     NoRoot,
     #[error("its certificate chain does not hold: {0}")]
     Chain(#[from] ChainRefusal),
-}
-
-/// Who was accepted last: what the record of a set-up will say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Believed {
-    pub(crate) trust: Trust,
-    /// Its certificates were within their validity by the device's clock.
-    pub(crate) time_valid: bool,
 }
 
 /// Whether mode and side are such that a TLS client may set the device up.
@@ -55,7 +46,7 @@ pub(crate) fn judge(
 ) -> Result<(), PeerRefusal> {
     let believed = match (fw.mode(), side) {
         (Mode::SetupHostBased, Interface::Local) => host_based_tls::judge(fw, chain)?,
-        (Mode::SetupOutOfBand, Interface::Network) => believe(fw, chain, &[])?,
+        (Mode::SetupOutOfBand, Interface::Network) => walk(fw, chain, &[])?,
         _ => return Err(PeerRefusal::NotInSetup),
     };
     fw.setup.believed = Some(believed);
@@ -65,7 +56,7 @@ pub(crate) fn judge(
 impl Firmware {
     /// What is left of a set-up over TLS that was committed: who did it.
     pub(in crate::device) fn record_setup_over_tls(&mut self) {
-        let Some(Believed { trust, time_valid }) = self.setup.believed.clone() else {
+        let Some(trust) = self.setup.believed.clone() else {
             return;
         };
         let at = self.clock();
@@ -82,7 +73,7 @@ impl Firmware {
                 hash_is_default: trust.hash_is_default,
                 ca_serials: trust.ca_serials,
                 more_serials: trust.more_serials,
-                time_valid,
+                time_valid: trust.time_valid,
                 server_address: String::new(),
                 server_fqdn: trust.name,
                 at,
@@ -93,52 +84,12 @@ impl Firmware {
 
 /// The rules of a provisioning chain, as a TLS client's is measured by them: the last certificate is the root, and a
 /// certificate out of its time is believed and noted. `more` are domains besides the device's own.
-pub(crate) fn believe(
-    fw: &Firmware,
-    chain: &[Vec<u8>],
-    more: &[String],
-) -> Result<Believed, PeerRefusal> {
-    match walk(&policy(fw), chain, more) {
-        Err(PeerRefusal::Chain(ChainRefusal::Expired | ChainRefusal::NotYetValid)) => {
-            let mut rules = fw.rules.clone();
-            rules.switch_off(Rule::PKI_VALIDITY);
-            let lenient = Policy {
-                rules: &rules,
-                ..policy(fw)
-            };
-            walk(&lenient, chain, more).map(|trust| Believed {
-                trust,
-                time_valid: false,
-            })
-        }
-        walked => walked.map(|trust| Believed {
-            trust,
-            time_valid: true,
-        }),
-    }
-}
-
-/// One walk for each domain that the device may be in; the first refusal counts.
-fn walk(policy: &Policy<'_>, chain: &[Vec<u8>], more: &[String]) -> Result<Trust, PeerRefusal> {
-    let first = walk_once(policy, chain);
-    let Err(PeerRefusal::Chain(
-        ChainRefusal::NoSuffix | ChainRefusal::OtherSuffix | ChainRefusal::LookAlikeSuffix,
-    )) = first
-    else {
-        return first;
+pub(super) fn walk(fw: &Firmware, ders: &[Vec<u8>], more: &[String]) -> Result<Trust, PeerRefusal> {
+    let policy = Policy {
+        out_of_time: OutOfTime::Noted,
+        more_suffixes: more,
+        ..policy(fw)
     };
-    let others = more.iter().map(|name| Policy {
-        suffix: Some(Suffix {
-            name,
-            secure: false,
-        }),
-        ..*policy
-    });
-    let mut walks = others.map(|policy| walk_once(&policy, chain));
-    walks.find_map(Result::ok).map_or(first, Ok)
-}
-
-fn walk_once(policy: &Policy<'_>, ders: &[Vec<u8>]) -> Result<Trust, PeerRefusal> {
     let mut chain = Chain::default();
     let last = ders.len().saturating_sub(1);
     for (index, der) in ders.iter().enumerate() {
@@ -147,7 +98,7 @@ fn walk_once(policy: &Policy<'_>, ders: &[Vec<u8>]) -> Result<Trust, PeerRefusal
             index if index == last => Place::Root,
             _ => Place::Intermediate,
         };
-        chain.add(policy, der, place)?;
+        chain.add(&policy, der, place)?;
     }
     chain.trust().cloned().ok_or(PeerRefusal::NoRoot)
 }
