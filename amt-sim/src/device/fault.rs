@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::journal::Operation;
+use super::setup::HelloFault;
 use crate::diagnostic::closest;
 use crate::mei::{ClientKind, Errno};
 use crate::pki::WrongChain;
@@ -59,6 +60,8 @@ pub enum FaultPoint {
     Commit,
     /// CHANNEL_OPEN of a program on the host: `status-N` refuses with that APF reason.
     Channel,
+    /// A Hello message; [`HelloFault`] lists what can be wrong with one.
+    Hello,
 }
 
 impl From<FaultPoint> for Operation {
@@ -70,6 +73,7 @@ impl From<FaultPoint> for Operation {
             FaultPoint::Read
             | FaultPoint::Answer
             | FaultPoint::Http
+            | FaultPoint::Hello
             | FaultPoint::Odca
             | FaultPoint::Commit
             | FaultPoint::Invoke => Self::Read,
@@ -100,6 +104,8 @@ pub enum FaultEffect {
     Half,
     /// This chain stands in for the genuine one.
     Chain(WrongChain),
+    /// Something that only a Hello message can have wrong.
+    Hello(HelloFault),
 }
 
 /// The faults of one device with what is left of each.
@@ -173,6 +179,18 @@ impl Faults {
 }
 
 impl FaultEffect {
+    /// Whether it can mean anything at this point.
+    fn fits(&self, at: FaultPoint) -> bool {
+        match self {
+            Self::Hello(_) => at == FaultPoint::Hello,
+            Self::Return(_) => at == FaultPoint::Invoke,
+            Self::Cut | Self::Half => at == FaultPoint::Commit,
+            Self::Chain(_) => at == FaultPoint::Odca,
+            Self::Errno(_) | Self::Status(_) => at != FaultPoint::Hello,
+            Self::Reset | Self::Drop | Self::Truncate(_) | Self::DelayMs(_) => true,
+        }
+    }
+
     pub(crate) fn delay(&self) -> Option<Duration> {
         match self {
             Self::DelayMs(milliseconds) => Some(Duration::from_millis(*milliseconds)),
@@ -218,6 +236,7 @@ impl std::fmt::Display for FaultEffect {
             Self::Cut => f.write_str("cut"),
             Self::Half => f.write_str("half"),
             Self::Chain(chain) => f.write_str(&name(chain)),
+            Self::Hello(fault) => write!(f, "{fault}"),
         }
     }
 }
@@ -245,6 +264,7 @@ pub struct FaultError {
 ///         commit: cut | half | drop | truncate-N | status-N        channel: status-N
 ///         odca: a wrong chain by its name, as in odca=wrong-cn
 /// ```
+/// `hello=...` has effects of its own: [`HelloFault`].
 impl FromStr for Fault {
     type Err = FaultError;
 
@@ -273,6 +293,16 @@ impl FromStr for Fault {
         if let Some(extra) = words.next() {
             return Err(refuse(format!("{extra:?} is one part too many")));
         }
+        let effect = match at {
+            FaultPoint::Odca => word(effect, "wrong chain").map(FaultEffect::Chain),
+            FaultPoint::Commit if effect == "cut" => Ok(FaultEffect::Cut),
+            FaultPoint::Commit if effect == "half" => Ok(FaultEffect::Half),
+            _ => parse_effect(effect),
+        };
+        let effect = effect.map_err(&refuse)?;
+        if !effect.fits(at) {
+            return Err(refuse("this effect makes no sense at this point".into()));
+        }
         Ok(Self {
             at,
             client,
@@ -280,13 +310,7 @@ impl FromStr for Fault {
             method,
             after: after.unwrap_or(0),
             times,
-            effect: match at {
-                FaultPoint::Odca => word(effect, "wrong chain").map(FaultEffect::Chain),
-                FaultPoint::Commit if effect == "cut" => Ok(FaultEffect::Cut),
-                FaultPoint::Commit if effect == "half" => Ok(FaultEffect::Half),
-                _ => parse_effect(effect),
-            }
-            .map_err(&refuse)?,
+            effect,
         })
     }
 }
@@ -320,6 +344,14 @@ fn word<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, Str
 }
 
 fn parse_effect(text: &str) -> Result<FaultEffect, String> {
+    let (head, tail) = text.rsplit_once('-').unwrap_or((text, ""));
+    let hello = match number(tail) {
+        Ok(number) => HelloFault::parse(head, Some(number)),
+        Err(_) => HelloFault::parse(text, None),
+    };
+    if let Some(fault) = hello {
+        return fault.map(FaultEffect::Hello);
+    }
     let (name, argument) = text.split_once('-').unwrap_or((text, ""));
     match name {
         "reset" => Ok(FaultEffect::Reset),
@@ -329,7 +361,10 @@ fn parse_effect(text: &str) -> Result<FaultEffect, String> {
         "delay" => Ok(FaultEffect::DelayMs(number(argument)?.into())),
         "return" => Ok(FaultEffect::Return(number(argument)?)),
         _ => word(text, "errno").map(FaultEffect::Errno).map_err(|why| {
-            format!("{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N, return-N")
+            format!(
+                "{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N, return-N; of a hello: {}",
+                HelloFault::WORDS
+            )
         }),
     }
 }
@@ -373,6 +408,9 @@ mod tests {
     #[case("odca+1=rotating-leaf")]
     #[case("commit=half*1")]
     #[case("channel=status-4*1")]
+    #[case("hello=split-100")]
+    #[case("hello=replay*2")]
+    #[case("hello=hash-length-7")]
     fn short_forms_are_read(#[case] text: &str) {
         let fault = text.parse::<Fault>().unwrap();
         assert_eq!(fault.to_string().parse::<Fault>().unwrap(), fault);

@@ -390,7 +390,12 @@ fn spoil(
 ) -> Response {
     let left = match effect {
         None
-        | Some(FaultEffect::Status(_) | FaultEffect::Chain(_) | FaultEffect::Return(_)) => {
+        | Some(
+            FaultEffect::Status(_)
+            | FaultEffect::Chain(_)
+            | FaultEffect::Return(_)
+            | FaultEffect::Hello(_),
+        ) => {
             return response;
         }
         Some(FaultEffect::DelayMs(_)) => {

@@ -597,6 +597,7 @@ impl Bus {
                     | FaultEffect::Return(_)
                     | FaultEffect::Cut
                     | FaultEffect::Half
+                    | FaultEffect::Hello(_)
                     | FaultEffect::Chain(_) => {}
                 }
             }
