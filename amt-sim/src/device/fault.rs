@@ -24,6 +24,10 @@ pub struct Fault {
     /// `0xff02`; for LME the opcode of the message itself, either way); any when absent.
     #[serde(default)]
     pub command: Option<u32>,
+    /// Only these WS-Management requests: a class, or class and action as in `CLASS.CommitChanges` or `CLASS.Get`; any
+    /// when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// Occasions that pass unharmed first.
     #[serde(default)]
     pub after: u32,
@@ -45,6 +49,9 @@ pub enum FaultPoint {
     /// The answer of the device's own web server. `status-N` is answered instead of looking at the request;
     /// `drop` and `truncate-N` take effect once it is obeyed, and close the connection.
     Http,
+    /// The answer to a WS-Management request of somebody who may ask it. `rv-N` and `status-N` are answered instead
+    /// of doing it; `drop`, `truncate-N` and `delay-N` take effect once it is done.
+    Wsman,
 }
 
 impl From<FaultPoint> for Operation {
@@ -53,7 +60,7 @@ impl From<FaultPoint> for Operation {
             FaultPoint::Open => Self::Open,
             FaultPoint::Connect => Self::Connect,
             FaultPoint::Write => Self::Write,
-            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http => Self::Read,
+            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http | FaultPoint::Wsman => Self::Read,
         }
     }
 }
@@ -71,6 +78,8 @@ pub enum FaultEffect {
     Truncate(usize),
     /// The answer carries this AMTHI status and no data, or is an HTTP error of this number.
     Status(u32),
+    /// The method does nothing and returns this.
+    ReturnValue(u32),
     /// The answer comes this much later, in milliseconds.
     DelayMs(u64),
 }
@@ -95,6 +104,22 @@ pub(crate) struct Occasion {
     pub(crate) command: Option<u32>,
 }
 
+/// What a request asks of which class.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) class: &'a str,
+    pub(crate) action: &'a str,
+}
+
+impl Asked<'_> {
+    fn is_meant_by(self, pattern: &str) -> bool {
+        match pattern.split_once('.') {
+            Some((class, action)) => class == self.class && action == self.action,
+            None => pattern == self.class,
+        }
+    }
+}
+
 impl Faults {
     pub fn arm(&mut self, fault: Fault) {
         self.armed.push(Armed { fault, seen: 0 });
@@ -102,13 +127,26 @@ impl Faults {
 
     /// The first fault that strikes now. Counts the occasion for every fault that it concerns.
     pub(crate) fn strike(&mut self, occasion: Occasion) -> Option<Fault> {
+        self.strike_where(|fault| {
+            fault.at == occasion.at
+                && (fault.client.is_none() || fault.client == occasion.client)
+                && (fault.command.is_none() || fault.command == occasion.command)
+        })
+    }
+
+    /// The same for a WS-Management request.
+    pub(crate) fn strike_request(&mut self, asked: Asked<'_>) -> Option<Fault> {
+        self.strike_where(|fault| {
+            let meant = |pattern: &String| asked.is_meant_by(pattern);
+            fault.at == FaultPoint::Wsman && fault.request.as_ref().is_none_or(meant)
+        })
+    }
+
+    fn strike_where(&mut self, concerns: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut struck = None;
         for armed in &mut self.armed {
             let Armed { fault, seen } = armed;
-            let concerns = fault.at == occasion.at
-                && (fault.client.is_none() || fault.client == occasion.client)
-                && (fault.command.is_none() || fault.command == occasion.command);
-            if !concerns {
+            if !concerns(fault) {
                 continue;
             }
             let turn = *seen;
@@ -140,11 +178,13 @@ pub struct FaultError {
     pub why: String,
 }
 
-/// The short form of `--fault`: `connect:amthi=EBUSY*3`, `answer:amthi:0x1a=drop`, `write+2=reset`.
+/// The short form of `--fault`: `connect:amthi=EBUSY*3`, `answer:amthi:0x1a=drop`, `write+2=reset`,
+/// `wsman:AMT_SetupAndConfigurationService.CommitChanges=rv-2057*1`.
 ///
 /// ```text
 /// POINT[:CLIENT[:COMMAND]][+AFTER]=EFFECT[*TIMES]
-/// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | delay-N (ms)
+/// wsman[:CLASS[.ACTION]][+AFTER]=EFFECT[*TIMES]
+/// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | rv-N | delay-N (ms)
 /// ```
 impl FromStr for Fault {
     type Err = FaultError;
@@ -161,6 +201,10 @@ impl FromStr for Fault {
         let (effect, times) = split_number(effect, '*').map_err(&refuse)?;
         let mut words = place.split(':');
         let at = word(words.next().unwrap_or_default(), "point").map_err(&refuse)?;
+        let request = match at {
+            FaultPoint::Wsman => words.next().map(str::to_owned),
+            _ => None,
+        };
         let client = words
             .next()
             .map(|name| word(name, "client"))
@@ -170,13 +214,18 @@ impl FromStr for Fault {
         if let Some(extra) = words.next() {
             return Err(refuse(format!("{extra:?} is one part too many")));
         }
+        let effect = parse_effect(effect).map_err(&refuse)?;
+        if matches!(effect, FaultEffect::ReturnValue(_)) && at != FaultPoint::Wsman {
+            return Err(refuse("only a method of `wsman` returns a value".into()));
+        }
         Ok(Self {
             at,
             client,
             command,
+            request,
             after: after.unwrap_or(0),
             times,
-            effect: parse_effect(effect).map_err(&refuse)?,
+            effect,
         })
     }
 }
@@ -216,9 +265,10 @@ fn parse_effect(text: &str) -> Result<FaultEffect, String> {
         "drop" => Ok(FaultEffect::Drop),
         "truncate" => Ok(FaultEffect::Truncate(number(argument)? as usize)),
         "status" => Ok(FaultEffect::Status(number(argument)?)),
+        "rv" => Ok(FaultEffect::ReturnValue(number(argument)?)),
         "delay" => Ok(FaultEffect::DelayMs(number(argument)?.into())),
         _ => word(text, "errno").map(FaultEffect::Errno).map_err(|why| {
-            format!("{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N")
+            format!("{why}; effects are an errno, reset, drop, truncate-N, status-N, rv-N, delay-N")
         }),
     }
 }
@@ -256,6 +306,8 @@ mod tests {
     #[case("answer=truncate-5")]
     #[case("answer=delay-250")]
     #[case("http=status-503*2")]
+    #[case("wsman:AMT_GeneralSettings=delay-10")]
+    #[case("wsman:AMT_SetupAndConfigurationService.CommitChanges+1=rv-2057*1")]
     fn short_forms_are_read(#[case] text: &str) {
         text.parse::<Fault>().unwrap();
     }
@@ -265,6 +317,8 @@ mod tests {
     #[case("connect:amthy=EBUSY", "did you mean \"amthi\"")]
     #[case("connect=EBUZY", "did you mean \"EBUSY\"")]
     #[case("connect", "POINT")]
+    #[case("http=rv-1", "only a method")]
+    #[case("wsman:X.Y:3=rv-1", "no client")]
     #[case("answer:amthi:zz=drop", "not a number")]
     #[case("answer=truncate-x", "not a number")]
     fn bad_ones_say_what_was_meant(#[case] text: &str, #[case] hint: &str) {

@@ -328,7 +328,9 @@ fn answer_all(fw: &mut Firmware, id: StreamId) {
                     if outcome.after == After::PortsRestart {
                         fw.web.restart(id);
                     }
-                    spoil(fw, id, outcome.response, effect(&fault))
+                    let spoils = fw.wsman.take_spoils();
+                    let response = spoil(fw, id, outcome.response, spoils.as_ref());
+                    spoil(fw, id, response, effect(&fault))
                 }
             }
             Step::Broken(broken) => server::refuse(fw, id, broken.to_string()),
@@ -358,7 +360,7 @@ fn spoil(
     effect: Option<&FaultEffect>,
 ) -> Response {
     let left = match effect {
-        None | Some(FaultEffect::Status(_)) => return response,
+        None | Some(FaultEffect::Status(_) | FaultEffect::ReturnValue(_)) => return response,
         Some(FaultEffect::DelayMs(_)) => {
             let delay = effect.and_then(FaultEffect::delay).unwrap_or_default();
             let until = fw.now + delay;

@@ -3,12 +3,16 @@
 mod blame;
 mod check;
 mod engine;
+mod lan;
+mod observe;
 mod plan;
 mod pool;
 mod verdict;
 mod world;
 
 pub use engine::{Engine, Subject};
+pub use lan::VirtualLan;
+pub use observe::{Observed, Request};
 pub use plan::{Case, Choice, Plan, PlanError, select};
 pub use pool::run_all;
 pub use verdict::{Blame, Check, CheckVerdict, JournalLine, Place, Run, Verdict};
