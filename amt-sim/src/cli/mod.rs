@@ -2,6 +2,7 @@
 
 mod addresses;
 mod ca;
+mod ca_odca;
 mod contract;
 mod device_args;
 mod profiles;

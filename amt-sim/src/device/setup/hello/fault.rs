@@ -81,6 +81,24 @@ impl HelloFault {
     }
 }
 
+/// The short form, as [`HelloFault::parse`] reads it.
+impl std::fmt::Display for HelloFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Split(size) => write!(f, "split-{size}"),
+            Self::Duplicate => f.write_str("duplicate"),
+            Self::Replay => f.write_str("replay"),
+            Self::Counter(count) => write!(f, "counter-{count}"),
+            Self::Version(version) => write!(f, "version-{version}"),
+            Self::Flag(flag) => write!(f, "flag-{flag}"),
+            Self::Uuid => f.write_str("uuid"),
+            Self::Count(count) => write!(f, "count-{count}"),
+            Self::HashLength(length) => write!(f, "hash-length-{length}"),
+            Self::Trailing(more) => write!(f, "trailing-{more}"),
+        }
+    }
+}
+
 /// One connection of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Sending {
@@ -102,7 +120,16 @@ pub(in super::super) fn sendings(
     };
     let bytes = &mut sending.bytes;
     match effect {
-        None | Some(FaultEffect::Errno(_) | FaultEffect::Status(_)) => {}
+        // The others belong to other points.
+        None
+        | Some(
+            FaultEffect::Errno(_)
+            | FaultEffect::Status(_)
+            | FaultEffect::Return(_)
+            | FaultEffect::Cut
+            | FaultEffect::Half
+            | FaultEffect::Chain(_),
+        ) => {}
         Some(FaultEffect::Drop) => return Vec::new(),
         Some(FaultEffect::Reset) => sending.delivery.reset = true,
         Some(FaultEffect::Truncate(length)) => bytes.truncate(*length),
