@@ -80,7 +80,11 @@ impl OnDieChain {
         amt: u16,
         purpose: Purpose,
     ) -> Result<Self, AuthorityError> {
-        Self::of(&links(seed, &Names::of(family, amt), purpose)?)
+        let mut chain = Self::of(&links(seed, &Names::of(family, amt), purpose)?)?;
+        if let Some(root) = chain.certificates.last_mut() {
+            *root = odca_root::usual()?;
+        }
+        Ok(chain)
     }
 
     /// Each link certified by the one before it, the first by itself.

@@ -12,9 +12,9 @@
 use rcgen::{DistinguishedName, DnType};
 use serde::{Deserialize, Serialize};
 
-use super::AuthorityError;
 use super::odca::{ChainForm, Holder, Link, OnDieChain, hardware_id, links, project, serial};
 use super::odca_names::{Names, Place, Purpose};
+use super::{AuthorityError, odca_root};
 use crate::device::Seed;
 
 macro_rules! wrong_chains {
@@ -178,7 +178,7 @@ impl WrongChain {
         let chain = OnDieChain::of(&links)?;
         // Of the certificates below the root.
         let mut shown = chain.certificates.clone();
-        let root = shown.pop();
+        shown.pop();
         let genuine = || OnDieChain::for_device(seed, family, amt);
         let mut told = chain.leaf().to_vec();
         let mut hardware = match self {
@@ -195,7 +195,7 @@ impl WrongChain {
             Self::SelfSigned => shown = chain.certificates.clone(),
             Self::Four => shown.truncate(4),
             Self::WrongOrder => shown.swap(4, 5),
-            Self::WithRoot => shown.extend(root),
+            Self::WithRoot => shown.push(odca_root::usual()?),
             _ => {}
         }
         Ok(Exhibit {

@@ -444,6 +444,52 @@ pub struct Assumptions {
     /// writes it so, and logs in afterwards.
     #[serde(default = "yes")]
     pub hex_digest_password: bool,
+    /// What a provisioning chain is taken or refused for.
+    #[serde(default)]
+    pub chain: ChainAssumptions,
+}
+
+/// Provisioning chains of which nobody has seen what real firmware says to them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChainAssumptions {
+    /// Certificates of the longest chain. A record of set-up has a flag for more than three authorities, so that four
+    /// must be possible.
+    pub longest: usize,
+    /// A leaf for any extended key usage is one for TLS servers.
+    pub any_usage: bool,
+    /// A leaf for `*.corp.example` is one for the domain.
+    pub wildcard_names: bool,
+    /// An alternative name counts as the common name does.
+    pub alternative_names: bool,
+    /// Keys on elliptic curves are taken from RSA authorities.
+    pub elliptic_keys: bool,
+    /// How a TLS client is told that its chain is refused.
+    pub alert: ChainAlert,
+}
+
+impl Default for ChainAssumptions {
+    fn default() -> Self {
+        Self {
+            longest: 5,
+            any_usage: true,
+            wildcard_names: true,
+            alternative_names: false,
+            elliptic_keys: false,
+            alert: ChainAlert::default(),
+        }
+    }
+}
+
+/// How a TLS client is told that its chain is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChainAlert {
+    /// By alert 46, certificate_unknown, whatever is wrong.
+    #[default]
+    CertificateUnknown,
+    /// By the alert that RFC 8446 has for what is wrong.
+    ByReason,
 }
 
 /// A second StartConfigurationHBased while the device waits for the server of the first.
