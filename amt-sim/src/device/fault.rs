@@ -329,7 +329,9 @@ fn parse_effect(text: &str) -> Result<FaultEffect, String> {
         "delay" => Ok(FaultEffect::DelayMs(number(argument)?.into())),
         "return" => Ok(FaultEffect::Return(number(argument)?)),
         _ => word(text, "errno").map(FaultEffect::Errno).map_err(|why| {
-            format!("{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N, return-N")
+            format!(
+                "{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N, return-N"
+            )
         }),
     }
 }

@@ -389,8 +389,7 @@ fn spoil(
     effect: Option<&FaultEffect>,
 ) -> Response {
     let left = match effect {
-        None
-        | Some(FaultEffect::Status(_) | FaultEffect::Chain(_) | FaultEffect::Return(_)) => {
+        None | Some(FaultEffect::Status(_) | FaultEffect::Chain(_) | FaultEffect::Return(_)) => {
             return response;
         }
         Some(FaultEffect::DelayMs(_)) => {

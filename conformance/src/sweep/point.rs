@@ -58,11 +58,17 @@ fn occasions(event: &Event) -> Vec<(Layer, Fault)> {
     match event {
         Event::Opened { .. } => vec![(Layer::Errno, fault(FaultPoint::Open, None, None))],
         Event::Connected { client, .. } => {
-            vec![(Layer::Errno, fault(FaultPoint::Connect, Some(*client), None))]
+            vec![(
+                Layer::Errno,
+                fault(FaultPoint::Connect, Some(*client), None),
+            )]
         }
         Event::Received { client, bytes, .. } => {
             let command = number(*client, bytes);
-            vec![(Layer::Errno, fault(FaultPoint::Write, Some(*client), command))]
+            vec![(
+                Layer::Errno,
+                fault(FaultPoint::Write, Some(*client), command),
+            )]
         }
         Event::Sent { client, bytes, .. } => {
             let command = number(*client, bytes);

@@ -3,6 +3,7 @@
 //! Ours and the anchor take turns, so that a machine that slows down slows both; the medians are compared.
 
 mod find;
+mod inject;
 mod mei;
 mod setup;
 mod wsman;
@@ -113,7 +114,8 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
     let rounds = mei::measure(&programs, &wanted)
         .chain(wsman::measure(&programs, &wanted))
         .chain(setup::measure(&wanted))
-        .chain(find::measure(&programs, &wanted));
+        .chain(find::measure(&programs, &wanted))
+        .chain(inject::measure(&programs, &wanted));
     for row in rounds {
         let row = row?;
         println!("{}", line(&row));
