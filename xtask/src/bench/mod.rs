@@ -4,6 +4,7 @@
 
 mod find;
 mod fleet;
+mod inject;
 mod mei;
 mod server;
 mod setup;
@@ -136,7 +137,8 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
         .chain(setup::measure(&wanted))
         .chain(tls::measure(&programs, &wanted))
         .chain(fleet::measure(&programs, &wanted))
-        .chain(find::measure(&programs, &wanted));
+        .chain(find::measure(&programs, &wanted))
+        .chain(inject::measure(&programs, &wanted));
     for row in rounds {
         let row = row?;
         println!("{}", line(&row));
