@@ -353,6 +353,8 @@ fn answer_all(fw: &mut Firmware, id: StreamId) {
                     // CommitChanges may have met a fault of its own.
                     let commit = fw.setup.commit_fault.take();
                     let response = spoil(fw, id, outcome.response, commit.as_ref());
+                    let spoils = fw.wsman.take_spoils();
+                    let response = spoil(fw, id, response, spoils.as_ref());
                     spoil(fw, id, response, effect(&fault))
                 }
             }
@@ -389,7 +391,15 @@ fn spoil(
     effect: Option<&FaultEffect>,
 ) -> Response {
     let left = match effect {
-        None | Some(FaultEffect::Status(_) | FaultEffect::Chain(_)) => return response,
+        None
+        | Some(
+            FaultEffect::Status(_)
+            | FaultEffect::Chain(_)
+            | FaultEffect::ReturnValue(_)
+            | FaultEffect::Hello(_),
+        ) => {
+            return response;
+        }
         Some(FaultEffect::DelayMs(_)) => {
             let delay = effect.and_then(FaultEffect::delay).unwrap_or_default();
             let until = fw.now + delay;

@@ -8,15 +8,18 @@ use amt_sim::{Device, Entry, Event, Fault, Mode, Preset, Rules};
 
 use super::check::{Asked, Scene, judge, mode_word};
 use super::evidence::{Captured, Evidence};
+use super::lan::VirtualLan;
+use super::observe::Observed;
 use super::plan::Case;
 use super::secrets::Secrets;
 use super::sequence::Epoch;
-use super::verdict::{Blame, Check, CheckVerdict, Run, Verdict};
+use super::verdict::{Blame, Check, CheckVerdict, Performed, Run, Verdict};
 use super::world::World;
-use crate::fact::{Facts, Truth};
+use crate::fact::{Fact, Facts, Truth, project};
 use crate::requirement::{Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
+use crate::role::network::{Company, Field};
 use crate::role::setup::{Cast, Host};
 use crate::role::target::{ExternalAgent, KnownFailing};
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
@@ -51,10 +54,15 @@ pub enum Tampering {
     DoesNothing,
     /// Every role does what it was told, and says that it failed.
     SaysFailed,
+    /// Every role does what it was told, and never says anything.
+    Hangs,
 }
 
 /// A reference role that is busy longer than this on the device's clock hangs.
 const REFERENCE_LIMIT: Duration = Duration::from_secs(300);
+
+/// Seconds since 1970 when a device in virtual time is switched on, by its own clock: 2026-01-01.
+const VIRTUAL_EPOCH: u64 = 1_767_225_600;
 
 impl Engine<'_> {
     /// Runs one case to its verdict. Never panics, whatever happens inside.
@@ -141,13 +149,22 @@ impl Engine<'_> {
         let mut secrets = Secrets::default();
         secrets.look_into(&device);
         let mode = mode_word(&device);
+        let profile = device.profile().clone();
         let world = match self.subject {
             Subject::Reference => World::in_virtual_time(device),
             Subject::Agent(_) => World::in_real_time(device),
         };
+        let lan = match &world {
+            World::Virtual(virtual_device) => {
+                Some(VirtualLan::new(virtual_device.clone(), profile, case.seed))
+            }
+            World::Real(_) => None,
+        };
         let stage = Stage {
             engine: self,
             case,
+            company: Company::new(case.seed, self.misbehaviour),
+            lan,
             world,
             cast: Cast::new(case.seed, self.misbehaviour),
             truth: None,
@@ -155,6 +172,7 @@ impl Engine<'_> {
             checks: Vec::new(),
             faults: case.scenario.device.faults.clone(),
             tampering,
+            actions: Vec::new(),
             epoch,
             secrets,
         };
@@ -228,6 +246,7 @@ fn empty_run(case: &Case<'_>) -> Run {
         device_time_ms: 0,
         sequence: None,
         journal: Vec::new(),
+        actions: Vec::new(),
         captured: Captured::default(),
     }
 }
@@ -239,6 +258,10 @@ struct Stage<'e> {
     world: World,
     /// The parties of host-based set-up, who remember from one step to the next.
     cast: Cast,
+    /// The parties of set-up over the network, who remember too.
+    company: Company,
+    /// The network around the device; none in real time.
+    lan: Option<VirtualLan>,
     /// The device after the last action.
     truth: Option<Truth>,
     last: Option<Acted>,
@@ -246,6 +269,7 @@ struct Stage<'e> {
     /// Everything that the device was told to do wrong.
     faults: Vec<Fault>,
     tampering: Tampering,
+    actions: Vec<Performed>,
     epoch: Epoch,
     /// What the device knew and nobody else should.
     secrets: Secrets,
@@ -300,6 +324,28 @@ impl Stage<'_> {
         wanted.extend(action.needs());
         let discovers = matches!(action, Action::AgentDiscover | Action::ConsoleAsk);
         let mut report = match (&self.engine.subject, &self.world) {
+            (Subject::Reference, World::Virtual(device)) if action.is_of_the_network() => {
+                match &self.lan {
+                    Some(lan) => {
+                        let field = Field {
+                            host: Host {
+                                port: device,
+                                clock: device,
+                            },
+                            lan,
+                            epoch: VIRTUAL_EPOCH,
+                        };
+                        let mut report = self.company.act(action, order, field);
+                        Observed::of(&device.journal()).tell(&mut report.facts);
+                        if action == Action::StrangerStandIn {
+                            lan.forgive_stranger();
+                        }
+                        lan.tell(&mut report.facts);
+                        report
+                    }
+                    None => ActionReport::configuration("there is no network in real time yet"),
+                }
+            }
             (Subject::Reference, World::Virtual(device)) if !discovers => {
                 let host = Host {
                     port: device,
@@ -323,7 +369,9 @@ impl Stage<'_> {
             _ => ActionReport::configuration("role and device do not share a clock"),
         };
         let took = self.world.now().saturating_sub(started);
-        if matches!(self.engine.subject, Subject::Reference) && took > REFERENCE_LIMIT {
+        // Who waits for a Hello waits for the device's key.
+        let hurries = action != Action::ScaAwaitHello;
+        if matches!(self.engine.subject, Subject::Reference) && hurries && took > REFERENCE_LIMIT {
             report.ending = Ending::Outcome(Outcome::Hung);
         }
         if action == Action::ConsoleAsk {
@@ -333,10 +381,20 @@ impl Stage<'_> {
             console.recommend(&mut report.facts);
             report.unmapped.remove(&crate::fact::Fact::RECOMMENDATION);
         }
-        if self.tampering == Tampering::SaysFailed {
-            report.ending = Ending::Outcome(Outcome::Failed);
+        match self.tampering {
+            Tampering::SaysFailed => report.ending = Ending::Outcome(Outcome::Failed),
+            Tampering::Hangs => report.ending = Ending::Outcome(Outcome::Hung),
+            Tampering::None | Tampering::DoesNothing => {}
         }
-        self.truth = Some(self.world.truth());
+        let truth = self.world.truth();
+        self.actions.push(Performed {
+            action,
+            ending: report.ending.clone(),
+            mode: truth.mode(),
+            lies: lies(&report.facts, &truth),
+            facts: report.facts.clone(),
+        });
+        self.truth = Some(truth);
         let secrets = &mut self.secrets;
         self.world.with(|device| secrets.look_into(device));
         self.last = Some(Acted {
@@ -432,6 +490,7 @@ impl Stage<'_> {
             processes: report.processes,
             device_time_ms: u64::try_from(self.world.now().as_millis()).unwrap_or(u64::MAX),
             journal,
+            actions: self.actions,
             captured: Captured {
                 recording: self.world.with(Device::take_recording),
                 epoch: self.epoch,
@@ -441,6 +500,20 @@ impl Stage<'_> {
             ..empty_run(self.case)
         }
     }
+}
+
+/// What was said of the device and is not so.
+fn lies(facts: &Facts, truth: &Truth) -> Vec<Fact> {
+    let false_ones = facts.iter().filter(|(fact, said)| {
+        let expected = fact.expected(truth);
+        fact.is_of_the_device()
+            && !expected.any_of.iter().any(|allowed| {
+                allowed
+                    .as_ref()
+                    .is_some_and(|allowed| project(allowed, said) == **said)
+            })
+    });
+    false_ones.map(|(fact, _)| *fact).collect()
 }
 
 /// Whether the scenario itself judges how the action ends, before the next one begins.

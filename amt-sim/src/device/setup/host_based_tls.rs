@@ -118,7 +118,11 @@ pub(crate) fn on_die(fw: &mut Firmware) -> Option<Arc<OnDieChain>> {
         let amt = fw.profile.firmware.parts()[0];
         let family = &fw.profile.platform.family;
         // It fails for no seed that anybody will draw.
-        let chain = OnDieChain::for_device(fw.seed, family, amt).ok()?;
+        let chain = match fw.profile.tls.on_die_dns_name.as_str() {
+            "" => OnDieChain::for_device(fw.seed, family, amt),
+            name => OnDieChain::for_device_called(fw.seed, family, amt, name),
+        };
+        let chain = chain.ok()?;
         if amt < SEEN_SINCE {
             fw.assume(assumed::ON_DIE_NAMES);
         }

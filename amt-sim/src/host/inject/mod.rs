@@ -29,10 +29,11 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use self::image::Finding;
+use self::image::{Finding, Unfit};
 use super::process;
 use super::shared::SharedDevice;
 use crate::device::Event;
@@ -87,10 +88,13 @@ struct Identity {
 /// What is to be done to the processes of one file.
 #[derive(Debug)]
 enum Plan {
-    Nothing,
+    /// It has none that could be replaced.
+    Nothing(Unfit),
     Replace {
         found: Finding,
         ours: Vec<u8>,
+        /// What finding it and making ours took.
+        took: Duration,
     },
     /// It has a root, for which there is no replacement.
     Refuse(String),
@@ -130,9 +134,11 @@ impl Injector {
             return Ok(());
         };
         let file = File::open(&found).map_err(|error| refused(unreadable(&error)))?;
-        let (_, bytes) = contents(&file).map_err(|error| refused(unreadable(&error)))?;
-        let found = image::find(&bytes).map_err(|unfit| refused(unfit.to_string()))?;
-        replacement(&found).map(drop).map_err(refused)
+        match &*self.plan(&file).map_err(refused)? {
+            Plan::Replace { .. } => Ok(()),
+            Plan::Nothing(unfit) => Err(refused(unfit.to_string())),
+            Plan::Refuse(why) => Err(refused(why.clone())),
+        }
     }
 
     /// How many processes have our root, and the first one that should have but has not.
@@ -146,24 +152,25 @@ impl Injector {
         let link = format!("/proc/{process}/exe");
         let name = std::fs::read_link(&link);
         let name = name.map_or_else(|_| link.clone(), |name| name.display().to_string());
-        let attempt = || -> Result<Option<(Arc<Plan>, Done)>, String> {
+        let attempt = || -> Result<Option<(Arc<Plan>, Done, Duration)>, String> {
             // One that cannot be looked at opens no device either (seccomp), or was checked before it began.
             let Ok(file) = File::open(&link) else {
                 return Ok(None);
             };
             let plan = self.plan(&file)?;
             match &*plan {
-                Plan::Nothing => Ok(None),
+                Plan::Nothing(_) => Ok(None),
                 Plan::Refuse(why) => Err(why.clone()),
-                Plan::Replace { found, ours } => {
+                Plan::Replace { found, ours, .. } => {
+                    let started = Instant::now();
                     let done = replace(process, found, ours, still_there)?;
-                    Ok(done.map(|done| (Arc::clone(&plan), done)))
+                    Ok(done.map(|done| (Arc::clone(&plan), done, started.elapsed())))
                 }
             }
         };
         match attempt() {
-            Ok(None | Some((_, Done::Already))) => {}
-            Ok(Some((plan, Done::Written))) => self.tell(process, name, &plan),
+            Ok(None | Some((_, Done::Already, _))) => {}
+            Ok(Some((plan, Done::Written, took))) => self.tell(process, name, &plan, took),
             Err(why) => self.give_up(process, name, why),
         }
     }
@@ -173,15 +180,18 @@ impl Injector {
         if let Some(plan) = lock(&self.plans).get(&identity) {
             return Ok(Arc::clone(plan));
         }
+        let started = Instant::now();
         let (identity, bytes) = contents(file).map_err(|error| unreadable(&error))?;
         let plan = Arc::new(match image::find(&bytes) {
-            Err(image::Unfit::Several(count)) => {
-                Plan::Refuse(image::Unfit::Several(count).to_string())
-            }
+            Err(unfit @ Unfit::Several(_)) => Plan::Refuse(unfit.to_string()),
             // Most programs have none.
-            Err(_) => Plan::Nothing,
+            Err(unfit) => Plan::Nothing(unfit),
             Ok(found) => match replacement(&found) {
-                Ok(ours) => Plan::Replace { found, ours },
+                Ok(ours) => Plan::Replace {
+                    found,
+                    ours,
+                    took: started.elapsed(),
+                },
                 Err(why) => Plan::Refuse(why),
             },
         });
@@ -189,8 +199,13 @@ impl Injector {
         Ok(plan)
     }
 
-    fn tell(&self, process: i32, program: String, plan: &Plan) {
-        let Plan::Replace { found, ours } = plan else {
+    fn tell(&self, process: i32, program: String, plan: &Plan, took: Duration) {
+        let Plan::Replace {
+            found,
+            ours,
+            took: looking,
+        } = plan
+        else {
             return;
         };
         let hash = |der: &[u8]| hex::encode(&Sha256::digest(der));
@@ -198,7 +213,8 @@ impl Injector {
         lock(&self.told).injected += 1;
         if self.speaks {
             eprintln!(
-                "amt-sim: {program}, process {process}: on-die root {old} replaced in memory by the device's, {new}"
+                "amt-sim: {program}, process {process}: on-die root {old} replaced in memory by the device's, {new} \
+                 (found in {looking:.1?}, written in {took:.1?})"
             );
         }
         let event = Event::RootInjected {
