@@ -14,7 +14,7 @@ use super::sequence::Epoch;
 use super::verdict::{Blame, Check, CheckVerdict, Run, Verdict};
 use super::world::World;
 use crate::fact::{Facts, Truth};
-use crate::requirement::{Ledger, Level, Party};
+use crate::requirement::{Grade, Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
 use crate::role::setup::{Cast, Host};
@@ -390,11 +390,13 @@ impl Stage<'_> {
         let (Some(acted), Some(truth)) = (&self.last, &self.truth) else {
             return; // The parser refuses an expectation before the first action.
         };
-        let party = self
+        let (party, assumed) = self
             .engine
             .ledger
             .get(requirement)
-            .map_or(Party::Agent, |requirement| requirement.who);
+            .map_or((Party::Agent, false), |requirement| {
+                (requirement.who, requirement.grade == Grade::Assumed)
+            });
         let journal = self.world.journal();
         let scene = Scene {
             report: &acted.report,
@@ -403,11 +405,13 @@ impl Stage<'_> {
             seed: self.case.seed,
             journal: &journal,
             action_start: acted.journal_before,
+            rules: &self.engine.rules,
         };
         let asked = Asked {
             requirement,
             party,
             severity,
+            assumed,
             line: step.line,
         };
         self.checks.extend(judge(expectation, asked, scene));

@@ -3,6 +3,7 @@
 //! Ours and the anchor take turns, so that a machine that slows down slows both; the medians are compared.
 
 mod find;
+mod harness;
 mod mei;
 mod setup;
 mod wsman;
@@ -113,6 +114,7 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
     let rounds = mei::measure(&programs, &wanted)
         .chain(wsman::measure(&programs, &wanted))
         .chain(setup::measure(&wanted))
+        .chain(harness::measure(&wanted))
         .chain(find::measure(&programs, &wanted));
     for row in rounds {
         let row = row?;

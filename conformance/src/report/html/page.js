@@ -22,15 +22,23 @@
   const words = { unexpected: "unexpected pass", known: "known to fail" };
   const tag = (word) => el("span", { class: "tag v-" + word }, words[word] || word);
   const rank = ["not-applicable", "not-implemented", "pass", "known", "warn", "inconclusive", "unexpected", "fail", "configuration-error"];
-  const worst = (list) => list.map(state).sort((a, b) => rank.indexOf(b) - rank.indexOf(a))[0];
+  const worst = (list) => list.sort((a, b) => rank.indexOf(b) - rank.indexOf(a))[0];
+  // What a run says about one requirement: its checks, or the run itself where none looked at it.
+  const about = (run, id) => {
+    const checks = run.checks.filter((check) => check.requirement === id);
+    const failed = checks.find((check) => check.verdict === "fail");
+    if (failed) return run.known ? "known" : failed.severity === "MUST" ? "fail" : "warn";
+    if (checks.some((check) => check.verdict === "pass")) return "pass";
+    return state(run);
+  };
   const sign = { pass: "✓", fail: "✗", warn: "!", known: "k", unexpected: "✓!", inconclusive: "?", "configuration-error": "⚙", "not-applicable": "–", "not-implemented": "–" };
   const colour = { known: "not-applicable", unexpected: "fail", inconclusive: "warn", "configuration-error": "warn", "not-implemented": "not-applicable" };
-  const cell = (list) => {
+  const cell = (list, id) => {
     if (!list || !list.length) return el("td", { class: "cell" });
-    const word = worst(list);
-    const passed = list.filter((run) => run.verdict === "pass").length;
+    const word = worst(list.map((run) => about(run, id)));
+    const passed = list.filter((run) => about(run, id) === "pass").length;
     const label = list.length > 1 ? `${sign[word]} ${passed}/${list.length}` : sign[word];
-    const open = () => { location.hash = "run=" + encodeURIComponent((list.find((run) => state(run) === word) || list[0]).id); };
+    const open = () => { location.hash = "run=" + encodeURIComponent((list.find((run) => about(run, id) === word) || list[0]).id); };
     return el("td", { class: "cell" }, el("button", { class: "v-" + (colour[word] || word), title: `${words[word] || word}: ${list.map((run) => run.id).join(", ")}`, onclick: open }, label));
   };
   const profiles = [...new Set(data.runs.map((run) => run.profile))];
@@ -68,11 +76,11 @@
           subs = [el("tr", { class: "sub" }, el("td", { colspan: 4 + profiles.length }, row.text, el("span", { class: "dim" }, ` (${row.grade}; ${row.source})`)))];
           for (const [scenario, members] of group(list, (run) => run.scenario)) {
             const own = group(members, (run) => run.profile);
-            subs.push(el("tr", { class: "sub" }, el("td", { colspan: 4 }, scenario, el("span", { class: "dim" }, " " + members[0].title)), ...profiles.map((name) => cell(own.get(name)))));
+            subs.push(el("tr", { class: "sub" }, el("td", { colspan: 4 }, scenario, el("span", { class: "dim" }, " " + members[0].title)), ...profiles.map((name) => cell(own.get(name), row.id))));
           }
           tr.after(...subs);
         } }, row.id);
-        const tr = el("tr", {}, el("td", {}, button), el("td", {}, row.level), el("td", {}, row.who), el("td", { class: "v-" + row.verdict }, row.verdict), ...profiles.map((name) => cell(byProfile.get(name))));
+        const tr = el("tr", {}, el("td", {}, button), el("td", {}, row.level), el("td", {}, row.who), el("td", { class: "v-" + row.verdict }, row.verdict), ...profiles.map((name) => cell(byProfile.get(name), row.id)));
         body.append(tr);
       }
     };
