@@ -50,6 +50,10 @@ pub(crate) struct DeviceArguments {
     /// Write the device's journal to this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// Write what goes over the wire to this file, for Wireshark. It holds every password that goes by, and the secrets
+    /// of TLS.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
     /// Misbehave on purpose, as in `connect:amthi=EBUSY*3` or `answer:amthi:0x1a=drop`; may be given again.
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
@@ -150,6 +154,10 @@ impl DeviceArguments {
         if let Some(path) = &self.journal {
             let file = File::create(path).map_err(|error| at(path, error))?;
             device.journal_to(file);
+        }
+        if let Some(path) = &self.pcap {
+            let file = File::create(path).map_err(|error| at(path, error))?;
+            device.capture_to(file);
         }
         if let Some(file) = memory {
             device.remember_in(file);
