@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::device::setup::out_of_band;
+use crate::device::setup::{host_based_tls, out_of_band};
 use crate::device::{
     Dial, DialEnd, Entry, Fault, Faults, Firmware, Identity, Interface, LocalAccount, Mode,
     Profile, ProfileError, Recording, Rules, Seed, State, WeakPassword, check_password, digest_a1,
@@ -227,9 +227,10 @@ impl Device {
     pub fn advance(&mut self, now: Instant) {
         let now = self.firmware.now.max(now);
         // What happens by itself happens at its own time, however late the device is told.
-        while let Some(due) = out_of_band::next_wake(&self.firmware).filter(|due| *due <= now) {
+        while let Some(due) = self.next_of_setup().filter(|due| *due <= now) {
             self.firmware.now = self.firmware.now.max(due);
             out_of_band::advance(&mut self.firmware);
+            host_based_tls::advance(&mut self.firmware);
         }
         self.firmware.now = now;
         self.bus.advance(&mut self.firmware);
@@ -241,7 +242,15 @@ impl Device {
         let wakes = [
             self.bus.next_wake(now),
             self.firmware.web.next_wake(now),
+            self.next_of_setup(),
+        ];
+        wakes.into_iter().flatten().min()
+    }
+
+    fn next_of_setup(&self) -> Option<Instant> {
+        let wakes = [
             out_of_band::next_wake(&self.firmware),
+            host_based_tls::next_wake(&self.firmware),
         ];
         wakes.into_iter().flatten().min()
     }

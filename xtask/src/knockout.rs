@@ -133,8 +133,9 @@ impl UnitTests {
             .args(&row.unit_tests)
             .args(["--exact", "--quiet"])
             .env("AMT_SIM_KNOCK_OUT", &row.name)
-            // A snapshot that differs is noticed, not kept.
+            // A snapshot that differs, or a failing case, is noticed, not kept.
             .env("INSTA_UPDATE", "no")
+            .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1")
             .env("RUST_BACKTRACE", "0")
             .current_dir(root().join("amt-sim"))
             .stdout(Stdio::null())

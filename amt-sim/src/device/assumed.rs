@@ -108,6 +108,14 @@ assumptions! {
     CHAIN_LENGTH = "device.assumed.chain-length";
     /// What counts as the same domain.
     SUFFIX_MATCH = "device.assumed.suffix-match";
+    /// A leaf for any extended key usage is one for TLS servers.
+    ANY_USAGE = "device.assumed.any-usage";
+    /// A leaf for every name in a domain is one for the domain.
+    WILDCARD_NAMES = "device.assumed.wildcard-names";
+    /// Alternative names of a leaf do not count.
+    ALTERNATIVE_NAMES = "device.assumed.alternative-names";
+    /// A TLS client whose chain is refused is told certificate_unknown, whatever is wrong.
+    CHAIN_ALERT = "device.assumed.chain-alert";
     /// Chains with other than RSA PKCS#1 v1.5 signatures are refused.
     CHAIN_RSA_ONLY = "device.assumed.chain-rsa-only";
     /// AdminSetup without a complete chain: return value 2.
@@ -174,4 +182,10 @@ assumptions! {
     RNG_SEED = "device.assumed.rng-seed";
     /// The suffixes of StartConfigurationHBased count as domains of the device, learnt and not typed in.
     HOST_SUFFIXES = "device.assumed.host-suffixes";
+    /// How long the device waits for the server that StartConfigurationHBased announced.
+    HOST_BASED_WAIT = "device.assumed.host-based-wait";
+    /// What a second StartConfigurationHBased does.
+    HOST_BASED_AGAIN = "device.assumed.host-based-again";
+    /// Which hash, which order of octets and which leaf AMTAuthenticate signs with.
+    AUTHENTICATE = "device.assumed.authenticate-form";
 }

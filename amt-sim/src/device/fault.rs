@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::journal::Operation;
 use crate::diagnostic::closest;
 use crate::mei::{ClientKind, Errno};
+use crate::pki::WrongChain;
 
 /// One fault, as a scenario or `--fault` writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct Fault {
     /// `0xff02`; for LME the opcode of the message itself, either way); any when absent.
     #[serde(default)]
     pub command: Option<u32>,
+    /// Only this method, for [`FaultPoint::Invoke`]; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
     /// Occasions that pass unharmed first.
     #[serde(default)]
     pub after: u32,
@@ -45,6 +49,16 @@ pub enum FaultPoint {
     /// The answer of the device's own web server. `status-N` is answered instead of looking at the request;
     /// `drop` and `truncate-N` take effect once it is obeyed, and close the connection.
     Http,
+    /// A method of WS-Management: `return-N` is returned, and nothing is done.
+    Invoke,
+    /// A connection that is shown the on-die chain: it is shown a wrong one, and what the device says of its chain
+    /// elsewhere is made to fit.
+    Odca,
+    /// CommitChanges: `cut` closes the connection and obeys nothing; `drop` and `truncate-N` obey and spoil the answer;
+    /// `half` stops half way, without an answer; `status-N` obeys nothing and returns that.
+    Commit,
+    /// CHANNEL_OPEN of a program on the host: `status-N` refuses with that APF reason.
+    Channel,
 }
 
 impl From<FaultPoint> for Operation {
@@ -52,8 +66,13 @@ impl From<FaultPoint> for Operation {
         match point {
             FaultPoint::Open => Self::Open,
             FaultPoint::Connect => Self::Connect,
-            FaultPoint::Write => Self::Write,
-            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http => Self::Read,
+            FaultPoint::Write | FaultPoint::Channel => Self::Write,
+            FaultPoint::Read
+            | FaultPoint::Answer
+            | FaultPoint::Http
+            | FaultPoint::Odca
+            | FaultPoint::Commit
+            | FaultPoint::Invoke => Self::Read,
         }
     }
 }
@@ -73,6 +92,14 @@ pub enum FaultEffect {
     Status(u32),
     /// The answer comes this much later, in milliseconds.
     DelayMs(u64),
+    /// The method returns this value.
+    Return(u32),
+    /// The connection is closed, and what was asked is not done.
+    Cut,
+    /// What was asked stops half way.
+    Half,
+    /// This chain stands in for the genuine one.
+    Chain(WrongChain),
 }
 
 /// The faults of one device with what is left of each.
@@ -100,15 +127,37 @@ impl Faults {
         self.armed.push(Armed { fault, seen: 0 });
     }
 
+    /// What the first fault would do that would strike at this point next. Counts nothing.
+    pub(crate) fn peek(&self, at: FaultPoint) -> Option<&FaultEffect> {
+        let mut faults = self.armed.iter().filter(|armed| armed.fault.at == at);
+        let next = faults.find(|Armed { fault, seen }| {
+            *seen >= fault.after && fault.times.is_none_or(|times| seen - fault.after < times)
+        });
+        next.map(|armed| &armed.fault.effect)
+    }
+
     /// The first fault that strikes now. Counts the occasion for every fault that it concerns.
     pub(crate) fn strike(&mut self, occasion: Occasion) -> Option<Fault> {
+        self.strike_those(|fault| {
+            fault.at == occasion.at
+                && (fault.client.is_none() || fault.client == occasion.client)
+                && (fault.command.is_none() || fault.command == occasion.command)
+        })
+    }
+
+    /// The first fault that strikes a call of this method.
+    pub(crate) fn strike_method(&mut self, method: &str) -> Option<Fault> {
+        self.strike_those(|fault| {
+            fault.at == FaultPoint::Invoke
+                && fault.method.as_deref().is_none_or(|only| only == method)
+        })
+    }
+
+    fn strike_those(&mut self, concerns: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut struck = None;
         for armed in &mut self.armed {
             let Armed { fault, seen } = armed;
-            let concerns = fault.at == occasion.at
-                && (fault.client.is_none() || fault.client == occasion.client)
-                && (fault.command.is_none() || fault.command == occasion.command);
-            if !concerns {
+            if !concerns(fault) {
                 continue;
             }
             let turn = *seen;
@@ -132,6 +181,53 @@ impl FaultEffect {
     }
 }
 
+/// The short form, as [`FromStr`] reads it.
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", name(&self.at))?;
+        if let Some(method) = &self.method {
+            write!(f, ":{method}")?;
+        }
+        if let Some(client) = &self.client {
+            write!(f, ":{}", name(client))?;
+        }
+        if let Some(command) = self.command {
+            write!(f, ":{command:#x}")?;
+        }
+        if self.after > 0 {
+            write!(f, "+{}", self.after)?;
+        }
+        write!(f, "={}", self.effect)?;
+        match self.times {
+            Some(times) => write!(f, "*{times}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Display for FaultEffect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Errno(errno) => f.write_str(&name(errno)),
+            Self::Reset => f.write_str("reset"),
+            Self::Drop => f.write_str("drop"),
+            Self::Truncate(length) => write!(f, "truncate-{length}"),
+            Self::Status(status) => write!(f, "status-{status}"),
+            Self::DelayMs(milliseconds) => write!(f, "delay-{milliseconds}"),
+            Self::Return(value) => write!(f, "return-{value}"),
+            Self::Cut => f.write_str("cut"),
+            Self::Half => f.write_str("half"),
+            Self::Chain(chain) => f.write_str(&name(chain)),
+        }
+    }
+}
+
+/// The word of one of the serialised enumerations.
+fn name(value: &impl Serialize) -> String {
+    let word = serde_json::to_value(value).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_owned()
+}
+
 /// Why a fault's short form cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a fault: {why}")]
@@ -144,7 +240,10 @@ pub struct FaultError {
 ///
 /// ```text
 /// POINT[:CLIENT[:COMMAND]][+AFTER]=EFFECT[*TIMES]
+/// invoke[:METHOD][+AFTER]=return-N[*TIMES]
 /// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | delay-N (ms)
+///         commit: cut | half | drop | truncate-N | status-N        channel: status-N
+///         odca: a wrong chain by its name, as in odca=wrong-cn
 /// ```
 impl FromStr for Fault {
     type Err = FaultError;
@@ -161,6 +260,10 @@ impl FromStr for Fault {
         let (effect, times) = split_number(effect, '*').map_err(&refuse)?;
         let mut words = place.split(':');
         let at = word(words.next().unwrap_or_default(), "point").map_err(&refuse)?;
+        let method = match at {
+            FaultPoint::Invoke => words.next().map(str::to_owned),
+            _ => None,
+        };
         let client = words
             .next()
             .map(|name| word(name, "client"))
@@ -174,9 +277,16 @@ impl FromStr for Fault {
             at,
             client,
             command,
+            method,
             after: after.unwrap_or(0),
             times,
-            effect: parse_effect(effect).map_err(&refuse)?,
+            effect: match at {
+                FaultPoint::Odca => word(effect, "wrong chain").map(FaultEffect::Chain),
+                FaultPoint::Commit if effect == "cut" => Ok(FaultEffect::Cut),
+                FaultPoint::Commit if effect == "half" => Ok(FaultEffect::Half),
+                _ => parse_effect(effect),
+            }
+            .map_err(&refuse)?,
         })
     }
 }
@@ -217,8 +327,9 @@ fn parse_effect(text: &str) -> Result<FaultEffect, String> {
         "truncate" => Ok(FaultEffect::Truncate(number(argument)? as usize)),
         "status" => Ok(FaultEffect::Status(number(argument)?)),
         "delay" => Ok(FaultEffect::DelayMs(number(argument)?.into())),
+        "return" => Ok(FaultEffect::Return(number(argument)?)),
         _ => word(text, "errno").map(FaultEffect::Errno).map_err(|why| {
-            format!("{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N")
+            format!("{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N, return-N")
         }),
     }
 }
@@ -256,8 +367,15 @@ mod tests {
     #[case("answer=truncate-5")]
     #[case("answer=delay-250")]
     #[case("http=status-503*2")]
+    #[case("invoke:AdminSetup+1=return-1*2")]
+    #[case("invoke=return-2057")]
+    #[case("odca=wrong-cn")]
+    #[case("odca+1=rotating-leaf")]
+    #[case("commit=half*1")]
+    #[case("channel=status-4*1")]
     fn short_forms_are_read(#[case] text: &str) {
-        text.parse::<Fault>().unwrap();
+        let fault = text.parse::<Fault>().unwrap();
+        assert_eq!(fault.to_string().parse::<Fault>().unwrap(), fault);
     }
 
     #[rstest]
@@ -265,6 +383,9 @@ mod tests {
     #[case("connect:amthy=EBUSY", "did you mean \"amthi\"")]
     #[case("connect=EBUZY", "did you mean \"EBUSY\"")]
     #[case("connect", "POINT")]
+    #[case("odca=wrong-cm", "did you mean \"wrong-cn\"")]
+    #[case("connect=wrong-cn", "is no errno")]
+    #[case("connect=half", "is no errno")]
     #[case("answer:amthi:zz=drop", "not a number")]
     #[case("answer=truncate-x", "not a number")]
     fn bad_ones_say_what_was_meant(#[case] text: &str, #[case] hint: &str) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::fault::{Fault, Faults, Occasion};
+use super::fault::{Fault, FaultEffect, Faults, Occasion};
 use super::identity::{Identity, LocalAccount};
 use super::journal::{Event, Journal};
 use super::mode::{self, Mode, ProvisioningState, Refusal, Trigger};
@@ -80,6 +80,7 @@ impl Firmware {
         };
         firmware.record(event);
         super::setup::out_of_band::resume(&mut firmware);
+        super::setup::host_based_tls::resume(&mut firmware);
         firmware
     }
 
@@ -117,6 +118,18 @@ impl Firmware {
             fault: format!("{:?} at {:?}", fault.effect, fault.at),
         });
         Some(fault)
+    }
+
+    /// What a fault makes this method return instead of doing anything, journaled.
+    pub(crate) fn strike_method(&mut self, method: &str) -> Option<u32> {
+        let fault = self.faults.strike_method(method)?;
+        let FaultEffect::Return(value) = fault.effect else {
+            return None;
+        };
+        self.record(Event::FaultInjected {
+            fault: format!("{:?} at {:?}", fault.effect, fault.at),
+        });
+        Some(value)
     }
 
     pub(crate) fn mode(&self) -> Mode {

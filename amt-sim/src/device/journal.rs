@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
+use super::setup::peer::PeerRefusal;
 use super::setup::{Announced, DialEnd, KeyStage, SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
@@ -203,6 +204,9 @@ pub enum Event {
         /// Who is to look into it.
         reason: TlsFailureKind,
         why: String,
+        /// Why the peer may not set the device up, if that is what ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<PeerRefusal>,
     },
     /// A login that does not hold. A request without any is not one.
     LoginRefused {

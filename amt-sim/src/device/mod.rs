@@ -31,11 +31,11 @@ pub use journal::{Entry, Event, Journal, LoginRefusal, Operation, Party, TlsClie
 pub use key_store::{StoredKey, TlsPort, TlsSettings};
 pub use mode::{ControlMode, Mode, ProvisioningState, Refusal, Traits, Trigger};
 pub use profile::{
-    Assumptions, Capabilities, CertificateHash, Certificates, DynamicDns, Features, FirmwareUpdate,
-    FirmwareVersions, HashAlgorithm, HashSet, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State,
-    LanInterface, LmeDrop, LmeNumbers, Mac, MeReset, MeiClient, MeiLink, Network, Platform,
-    Profile, ProfileError, RemoteAccess, SetupServer, Timings, Tls, Tunnel, TunnelTrigger, Web,
-    WhileDisabled,
+    Assumptions, Capabilities, CertificateHash, Certificates, ChainAlert, ChainAssumptions,
+    DynamicDns, Features, FirmwareUpdate, FirmwareVersions, HashAlgorithm, HashSet, HostBasedAgain,
+    HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State, LanInterface, LmeDrop, LmeNumbers, Mac,
+    MeReset, MeiClient, MeiLink, Network, Platform, Profile, ProfileError, RemoteAccess,
+    SetupServer, Timings, Tls, Tunnel, TunnelTrigger, Web, WhileDisabled,
 };
 pub use recorder::{Passage, Recording, Traffic};
 pub use rule::{Rule, Rules, UnknownRule};

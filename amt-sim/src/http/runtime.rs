@@ -300,14 +300,9 @@ fn administrator(fw: &Firmware, id: StreamId) -> Option<Caller> {
 /// Journals what became of the stream's TLS.
 fn report(fw: &mut Firmware, id: StreamId) {
     let stream = fw.web.streams.get_mut(&id);
-    let found = stream.and_then(|stream| Some((stream.side, stream.secure.take()?)));
-    if let Some((side, mut secure)) = found {
-        secure::report(fw, id, side, &mut secure);
+    if let Some(mut secure) = stream.and_then(|stream| stream.secure.take()) {
+        secure::report(fw, id, &mut secure);
         if let Some(stream) = fw.web.streams.get_mut(&id) {
-            if secure.refused {
-                stream.parser = Parser::default();
-                stream.finished = true;
-            }
             stream.secure = Some(secure);
         }
     }
@@ -355,7 +350,10 @@ fn answer_all(fw: &mut Firmware, id: StreamId) {
                     if outcome.after == After::PortsRestart {
                         fw.web.restart(id);
                     }
-                    spoil(fw, id, outcome.response, effect(&fault))
+                    // CommitChanges may have met a fault of its own.
+                    let commit = fw.setup.commit_fault.take();
+                    let response = spoil(fw, id, outcome.response, commit.as_ref());
+                    spoil(fw, id, response, effect(&fault))
                 }
             }
             Step::Broken(broken) => server::refuse(fw, id, broken.to_string()),
@@ -391,7 +389,10 @@ fn spoil(
     effect: Option<&FaultEffect>,
 ) -> Response {
     let left = match effect {
-        None | Some(FaultEffect::Status(_)) => return response,
+        None
+        | Some(FaultEffect::Status(_) | FaultEffect::Chain(_) | FaultEffect::Return(_)) => {
+            return response;
+        }
         Some(FaultEffect::DelayMs(_)) => {
             let delay = effect.and_then(FaultEffect::delay).unwrap_or_default();
             let until = fw.now + delay;
@@ -401,7 +402,13 @@ fn spoil(
             return response;
         }
         Some(FaultEffect::Truncate(length)) => *length,
-        Some(FaultEffect::Drop | FaultEffect::Reset | FaultEffect::Errno(_)) => 0,
+        Some(
+            FaultEffect::Drop
+            | FaultEffect::Reset
+            | FaultEffect::Errno(_)
+            | FaultEffect::Cut
+            | FaultEffect::Half,
+        ) => 0,
     };
     response.bytes.truncate(left);
     response.closes = true;
@@ -435,3 +442,7 @@ mod secure_flow_tests;
 #[cfg(test)]
 #[path = "out_of_band_tests.rs"]
 mod out_of_band_tests;
+
+#[cfg(test)]
+#[path = "laboratory_tests.rs"]
+mod laboratory_tests;

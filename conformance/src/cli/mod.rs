@@ -10,6 +10,7 @@ mod ledger;
 mod list;
 mod report;
 mod run;
+mod sweep;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -64,6 +65,10 @@ enum Command {
         #[arg(long)]
         whole: bool,
     },
+    /// Try one fault at every point of a run: no role may hang, or claim what it did not do
+    ///
+    /// What is found is reduced to the smallest schedule of faults and written as a scenario file.
+    Sweep(SweepArgs),
     /// Look whether this machine can run real agents
     Doctor(DoctorArgs),
     /// The bundled reference agent, as a program of its own
@@ -78,6 +83,9 @@ struct RunArgs {
     /// Scenarios to run, such as `discovery.* and not tag:fault` or `requirement:P01`
     #[arg(long, value_name = "EXPR")]
     filter: Option<String>,
+    /// Scenario files of your own, in place of those that come with the program
+    #[arg(long, value_name = "FILE")]
+    file: Vec<PathBuf>,
     /// The program under test: a target file, or the name of one that comes with this program
     #[arg(long, value_name = "FILE|NAME")]
     target: Option<String>,
@@ -200,6 +208,34 @@ struct ListArgs {
     /// The vocabulary of scenarios and target files
     #[arg(long)]
     facts: bool,
+}
+
+#[derive(Debug, Args)]
+struct SweepArgs {
+    /// The scenario, or several by a filter; on its newest device unless one is named
+    #[arg(value_name = "SCENARIO[@PROFILE]")]
+    run: String,
+    /// Everything that looks random follows from this number
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Single faults that are tried at most, spread over the run
+    #[arg(long, value_name = "N", default_value = "2000")]
+    limit: usize,
+    /// Schedules of two to four faults, drawn by the seed
+    #[arg(long, value_name = "N", default_value = "50")]
+    several: usize,
+    /// Where scenarios about what was found go
+    #[arg(long, value_name = "DIR", default_value = "found")]
+    out: PathBuf,
+    /// Scenario files of your own, in place of those that come with the program
+    #[arg(long, value_name = "FILE")]
+    file: Vec<PathBuf>,
+    /// Runs at a time; as many as there are processors when absent
+    #[arg(long, value_name = "N")]
+    jobs: Option<std::num::NonZeroUsize>,
+    /// Let the bundled roles make this mistake: the sweep must find it
+    #[arg(long, value_name = "MISTAKE", value_parser = parse_misbehaviour)]
+    misbehave: Option<Misbehaviour>,
 }
 
 #[derive(Debug, Args)]
@@ -340,12 +376,39 @@ fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
         Command::Check { files } => check::check(files, console),
         Command::Ledger(args) => ledger::ledger(args, console),
         Command::Explain { id, whole } => explain::explain(id, *whole, console),
+        Command::Sweep(args) => sweep::run(args, console),
         Command::Doctor(args) => doctor::doctor(args, console),
         Command::Agent { command } => match command {
             AgentCommand::Discover(args) => agent::discover(args, console),
             AgentCommand::SetUp(args) => agent::set_up(args, console),
         },
     }
+}
+
+/// The ledger, and the scenarios of these files, or those that come with the program when there are none; with the text
+/// of each file by its path.
+#[allow(
+    clippy::type_complexity,
+    reason = "three things that belong together once"
+)]
+fn library(files: &[PathBuf]) -> Result<(Ledger, Library, Vec<(String, String)>), Stop> {
+    let ledger = Ledger::builtin().map_err(|errors| Stop::files(&errors))?;
+    let mut texts = Vec::new();
+    for file in files {
+        let path = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Stop::wrong(format!("cannot read {path}: {error}")))?;
+        texts.push((path, text));
+    }
+    if files.is_empty() {
+        let builtin = fixtures::SCENARIOS.iter();
+        texts.extend(builtin.map(|file| (file.path.to_owned(), file.text.to_owned())));
+    }
+    let pairs = texts
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()));
+    let library = Library::parse(pairs, &ledger).map_err(|errors| Stop::files(&errors))?;
+    Ok((ledger, library, texts))
 }
 
 /// The ledger and the scenarios that come with the program.

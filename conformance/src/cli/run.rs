@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use amt_sim::Rules;
 use amt_sim::host::backend::{self, Choice as BackendChoice};
 
-use super::{BackendArgs, Console, RunArgs, Stop, shelf};
+use super::{BackendArgs, Console, RunArgs, Stop, library};
 use crate::report::{
     Invocation, Report, Style, Subject as Subjects, Terminal, Timing, github, rfc3339, write_bundle,
 };
@@ -18,7 +18,7 @@ use crate::run::{Choice, Engine, Evidence, Plan, Run, Subject, repeat, run_all};
 use crate::scenario::Library;
 
 pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
-    let (ledger, library) = shelf()?;
+    let (ledger, library, _) = library(&args.file)?;
     let only = match args.rerun_failed {
         false => None,
         true => Some(failed_then(&args.report, args.target.as_deref())?),

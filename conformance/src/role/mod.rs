@@ -184,6 +184,8 @@ words! {
         AlwaysPresent = "always-present",
         /// Agent: changes the device although it was asked to look.
         ChangesTheDevice = "changes-the-device",
+        /// Agent: makes up what it could not find out, and a UUID where the board has none.
+        InventsFacts = "invents-facts",
         /// Console: recommends the secure method only above 15.
         RecommendAbove15 = "recommend-above-15",
         /// Console: recommends the secure method for everything.
@@ -210,6 +212,8 @@ words! {
         CheckerOnlyCertificate = "checker-only-certificate",
         /// Checker: looks at the timestamp only, whatever it was told.
         CheckerOnlyTimestamp = "checker-only-timestamp",
+        /// Whoever reads the record: takes the time for local time, and the hash from wherever it is not.
+        MisreadsRecord = "misreads-record",
         /// Checker: takes a record without a certificate for a genuine one.
         CheckerForgivesUnsigned = "checker-forgives-unsigned",
     }

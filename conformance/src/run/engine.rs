@@ -11,9 +11,9 @@ use super::evidence::{Captured, Evidence};
 use super::plan::Case;
 use super::secrets::Secrets;
 use super::sequence::Epoch;
-use super::verdict::{Blame, Check, CheckVerdict, Run, Verdict};
+use super::verdict::{Blame, Check, CheckVerdict, Performed, Run, Verdict};
 use super::world::World;
-use crate::fact::{Facts, Truth};
+use crate::fact::{Fact, Facts, Truth, project};
 use crate::requirement::{Grade, Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
@@ -51,6 +51,8 @@ pub enum Tampering {
     DoesNothing,
     /// Every role does what it was told, and says that it failed.
     SaysFailed,
+    /// Every role does what it was told, and never says anything.
+    Hangs,
 }
 
 /// A reference role that is busy longer than this on the device's clock hangs.
@@ -140,6 +142,11 @@ impl Engine<'_> {
         };
         let mut secrets = Secrets::default();
         secrets.look_into(&device);
+        if let Subject::Agent(agent) = &self.subject {
+            for (name, value) in &agent.target().environment {
+                secrets.look_at(name, &value.text());
+            }
+        }
         let mode = mode_word(&device);
         let world = match self.subject {
             Subject::Reference => World::in_virtual_time(device),
@@ -155,6 +162,7 @@ impl Engine<'_> {
             checks: Vec::new(),
             faults: case.scenario.device.faults.clone(),
             tampering,
+            actions: Vec::new(),
             epoch,
             secrets,
         };
@@ -228,6 +236,7 @@ fn empty_run(case: &Case<'_>) -> Run {
         device_time_ms: 0,
         sequence: None,
         journal: Vec::new(),
+        actions: Vec::new(),
         captured: Captured::default(),
     }
 }
@@ -246,6 +255,7 @@ struct Stage<'e> {
     /// Everything that the device was told to do wrong.
     faults: Vec<Fault>,
     tampering: Tampering,
+    actions: Vec<Performed>,
     epoch: Epoch,
     /// What the device knew and nobody else should.
     secrets: Secrets,
@@ -333,10 +343,20 @@ impl Stage<'_> {
             console.recommend(&mut report.facts);
             report.unmapped.remove(&crate::fact::Fact::RECOMMENDATION);
         }
-        if self.tampering == Tampering::SaysFailed {
-            report.ending = Ending::Outcome(Outcome::Failed);
+        match self.tampering {
+            Tampering::SaysFailed => report.ending = Ending::Outcome(Outcome::Failed),
+            Tampering::Hangs => report.ending = Ending::Outcome(Outcome::Hung),
+            Tampering::None | Tampering::DoesNothing => {}
         }
-        self.truth = Some(self.world.truth());
+        let truth = self.world.truth();
+        self.actions.push(Performed {
+            action,
+            ending: report.ending.clone(),
+            mode: truth.mode(),
+            lies: lies(&report.facts, &truth),
+            facts: report.facts.clone(),
+        });
+        self.truth = Some(truth);
         let secrets = &mut self.secrets;
         self.world.with(|device| secrets.look_into(device));
         self.last = Some(Acted {
@@ -436,6 +456,7 @@ impl Stage<'_> {
             processes: report.processes,
             device_time_ms: u64::try_from(self.world.now().as_millis()).unwrap_or(u64::MAX),
             journal,
+            actions: self.actions,
             captured: Captured {
                 recording: self.world.with(Device::take_recording),
                 epoch: self.epoch,
@@ -445,6 +466,20 @@ impl Stage<'_> {
             ..empty_run(self.case)
         }
     }
+}
+
+/// What was said of the device and is not so.
+fn lies(facts: &Facts, truth: &Truth) -> Vec<Fact> {
+    let false_ones = facts.iter().filter(|(fact, said)| {
+        let expected = fact.expected(truth);
+        fact.is_of_the_device()
+            && !expected.any_of.iter().any(|allowed| {
+                allowed
+                    .as_ref()
+                    .is_some_and(|allowed| project(allowed, said) == **said)
+            })
+    });
+    false_ones.map(|(fact, _)| *fact).collect()
 }
 
 /// Whether the scenario itself judges how the action ends, before the next one begins.

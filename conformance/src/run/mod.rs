@@ -20,5 +20,7 @@ pub use pool::run_all;
 pub use repeat::repeat;
 pub use secrets::{SecretKind, Secrets};
 pub use sequence::{Arrow, Detail, Epoch, Lane, Sequence, Way};
-pub use verdict::{Blame, Check, CheckVerdict, JournalLine, Place, Repeats, Run, Verdict};
+pub use verdict::{
+    Blame, Check, CheckVerdict, JournalLine, Performed, Place, Repeats, Run, Verdict,
+};
 pub use world::{RealDevice, VirtualDevice, World};

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use amt_sim::Entry;
+use amt_sim::{Entry, Mode};
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Captured;
 use super::sequence::{Sequence, in_words};
 use crate::fact::{Fact, Value};
 use crate::requirement::Level;
-use crate::role::Process;
+use crate::role::{Ending, Process};
+use crate::scenario::Action;
 use crate::words::words;
 
 words! {
@@ -95,9 +96,24 @@ pub struct Run {
     /// The whole record. Kept out of `report.json`; written beside it where the verdict asks for it.
     #[serde(skip)]
     pub journal: Vec<Entry>,
+    /// Every action, as far as anybody has to judge it without the scenario's own expectations.
+    #[serde(skip)]
+    pub actions: Vec<Performed>,
     /// What the sequence and a capture are made of.
     #[serde(skip)]
     pub captured: Captured,
+}
+
+/// One action of a role, and the device behind it.
+#[derive(Debug, Clone)]
+pub struct Performed {
+    pub action: Action,
+    pub ending: Ending,
+    /// The device's mode after it.
+    pub mode: Mode,
+    /// Facts that the role told and that are not so.
+    pub lies: Vec<Fact>,
+    pub facts: BTreeMap<Fact, Value>,
 }
 
 /// The same run, done several times.

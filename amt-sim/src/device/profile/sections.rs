@@ -434,10 +434,73 @@ pub struct Assumptions {
     /// Which number a new LME channel gets.
     #[serde(default)]
     pub lme_numbers: LmeNumbers,
+    /// How long a device waits for the server that StartConfigurationHBased announced, in milliseconds; 0 is for ever.
+    #[serde(default)]
+    pub host_based_wait_ms: u64,
+    /// What a second StartConfigurationHBased does while the device waits.
+    #[serde(default)]
+    pub host_based_again: HostBasedAgain,
     /// In set-up over TLS, DigestPassword may be 32 hex digits instead of base64 of 16 octets. One management server
     /// writes it so, and logs in afterwards.
     #[serde(default = "yes")]
     pub hex_digest_password: bool,
+    /// What a provisioning chain is taken or refused for.
+    #[serde(default)]
+    pub chain: ChainAssumptions,
+}
+
+/// Provisioning chains of which nobody has seen what real firmware says to them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChainAssumptions {
+    /// Certificates of the longest chain. A record of set-up has a flag for more than three authorities, so that four
+    /// must be possible.
+    pub longest: usize,
+    /// A leaf for any extended key usage is one for TLS servers.
+    pub any_usage: bool,
+    /// A leaf for `*.corp.example` is one for the domain.
+    pub wildcard_names: bool,
+    /// An alternative name counts as the common name does.
+    pub alternative_names: bool,
+    /// Keys on elliptic curves are taken from RSA authorities.
+    pub elliptic_keys: bool,
+    /// How a TLS client is told that its chain is refused.
+    pub alert: ChainAlert,
+}
+
+impl Default for ChainAssumptions {
+    fn default() -> Self {
+        Self {
+            longest: 5,
+            any_usage: true,
+            wildcard_names: true,
+            alternative_names: false,
+            elliptic_keys: false,
+            alert: ChainAlert::default(),
+        }
+    }
+}
+
+/// How a TLS client is told that its chain is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChainAlert {
+    /// By alert 46, certificate_unknown, whatever is wrong.
+    #[default]
+    CertificateUnknown,
+    /// By the alert that RFC 8446 has for what is wrong.
+    ByReason,
+}
+
+/// A second StartConfigurationHBased while the device waits for the server of the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostBasedAgain {
+    /// Status 3, as StartConfiguration in set-up mode.
+    #[default]
+    Refused,
+    /// The new server takes the place of the old one.
+    Taken,
 }
 
 /// Which number a new LME channel gets.

@@ -125,13 +125,15 @@
     return picture;
   };
 
-  const drawSequence = (run, here) => {
+  // `here` is the entry where things went apart; `open` is one that a link asks for.
+  const drawSequence = (run, here, open) => {
     const sequence = run.seq;
     if (!sequence) return el("p", { class: "dim" }, "Nothing was recorded of it.");
     const box = el("div", { class: "seq" });
     const lane = (name, side) => el("span", {}, name, el("small", {}, side));
     box.append(el("div", { class: "row head" }, el("span", { class: "time" }, "device time"), el("span", { class: "time wall" }, sequence.real ? "wall time (UTC)" : "device's clock"), el("div", { class: "lanes" }, lane("Host program", "host"), lane("MEI", "device"), lane("TLS", "device"), lane("WS-Man", "device"), lane("Hello", "device"), lane("SCA, console", "network"))));
     let rest = sequence.arrows;
+    let target = null;
     const more = el("button", { onclick: () => draw(1000) }, "Show more");
     const draw = (count) => {
       more.remove();
@@ -152,11 +154,13 @@
           row.setAttribute("aria-expanded", String(!!pane));
         } }, el("span", { class: "time" }, time(us)), el("span", { class: "time wall" }, wall(sequence.start + us / 1000)), lanes);
         box.append(row);
+        if (open === seq && wire) { row.click(); target = row; }
       }
       rest = rest.slice(count);
       if (rest.length) box.append(more);
     };
-    draw(500);
+    draw(Math.max(500, rest.findIndex((arrow) => arrow[0] === open) + 100));
+    if (target) setTimeout(() => { target.scrollIntoView({ block: "center" }); target.focus({ preventScroll: true }); });
     if (sequence.left_out) box.append(el("p", { class: "dim" }, `${sequence.left_out} more are not in this report.`));
     box.addEventListener("keydown", (event) => {
       const step = { ArrowDown: "next", ArrowUp: "previous" }[event.key];
@@ -169,14 +173,14 @@
   };
 
   const list = (pairs) => el("dl", {}, ...pairs.filter(([, value]) => value !== undefined && value !== null && value !== "").flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
-  const drawRun = (run) => {
+  const drawRun = (run, entry) => {
     const view = views.run;
     view.textContent = "";
     view.append(el("p", {}, el("a", { href: "#runs" }, "← all runs")), el("h2", { tabindex: "-1" }, run.title + " ", tag(state(run))));
     view.append(list([["run", el("span", { class: "mono" }, run.id)], ["file", el("span", { class: "mono" }, run.file)], ["reason", run.reason], ["known to fail", run.known], ["rests on assumptions", run.assumptions.join(", ")], ["device", `${run.profile}, ${run.mode || "?"}, seed ${run.seed}`], ["device time", time(run.ms * 1000)], ["again", el("code", {}, `conformance run --filter ${run.scenario} --profile ${run.profile} --seed ${run.seed}${data.again}`)]]));
     const failed = run.checks.filter((check) => check.verdict === "fail");
     for (const check of failed) {
-      const where = check.journal !== undefined ? `journal entry ${check.journal}` : undefined;
+      const where = check.journal !== undefined ? el("a", { href: `#run=${encodeURIComponent(run.id)}&entry=${check.journal}` }, `journal entry ${check.journal}`) : undefined;
       view.append(el("article", { class: "finding" + (check.severity === "MUST" ? "" : " warn") }, el("b", {}, `${check.severity} ${check.requirement}`), list([["about", check.about], ["expected", check.expected], ["actual", check.actual], ["blame", check.blame && check.blame + (check.note ? ": " + check.note : "")], ["earliest", where], ["rests on", (check.rests_on || []).join(", ")], ["line", `${run.file}:${check.line}`]]), check.around && check.around.length ? el("pre", {}, check.around.join("\n")) : null));
     }
     if (run.checks.length) {
@@ -191,7 +195,7 @@
     if (run.seq && !run.seq.real) view.append(el("p", { class: "dim" }, "In virtual time the wall's clock stands still: the second column is the clock of the device."));
     if (run.seq && !run.seq.arrows.some((arrow) => arrow[6])) view.append(el("p", { class: "dim" }, "Of runs that passed only the names of messages are kept; --evidence all keeps what they said."));
     const first = failed.find((check) => check.journal !== undefined);
-    view.append(drawSequence(run, first && first.journal));
+    view.append(drawSequence(run, first && first.journal, entry));
   };
 
   const drawn = new Set();
@@ -207,11 +211,12 @@
   main.prepend(tabs);
   const show = () => {
     const hash = decodeURIComponent(location.hash.slice(1));
-    const run = hash.startsWith("run=") ? runs.get(hash.slice(4)) : undefined;
+    const [id, entry] = hash.slice(4).split("&entry=");
+    const run = hash.startsWith("run=") ? runs.get(id) : undefined;
     const name = run ? "run" : names[hash] ? hash : "findings";
     for (const [key, view] of Object.entries(views)) view.hidden = key !== name;
     for (const tab of tabs.children) tab.setAttribute("aria-selected", String(tab.dataset.view === (run ? "runs" : name)));
-    if (run) { drawRun(run); scrollTo(0, 0); views.run.querySelector("h2").focus(); }
+    if (run) { drawRun(run, entry === undefined ? undefined : Number(entry)); scrollTo(0, 0); views.run.querySelector("h2").focus(); }
     else if (!drawn.has(name)) { drawn.add(name); ({ matrix: drawMatrix, runs: drawRuns }[name] || (() => {}))(); }
   };
   addEventListener("hashchange", show);
