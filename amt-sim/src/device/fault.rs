@@ -60,7 +60,9 @@ impl From<FaultPoint> for Operation {
             FaultPoint::Open => Self::Open,
             FaultPoint::Connect => Self::Connect,
             FaultPoint::Write => Self::Write,
-            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http | FaultPoint::Wsman => Self::Read,
+            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http | FaultPoint::Wsman => {
+                Self::Read
+            }
         }
     }
 }

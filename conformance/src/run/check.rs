@@ -175,6 +175,11 @@ fn judge_fact(fact: Fact, expected: &Expected, asked: Asked<'_>, scene: Scene<'_
                 journal: None,
                 note: Some(why.clone()),
             },
+            // The device is like that and everybody said so: whoever brought it there is to blame.
+            None if is_true(fact, actual, scene) => Cause {
+                note: Some("the device is like that now".to_owned()),
+                ..Cause::of(asked.party)
+            },
             None => {
                 let journal = scene.journal.get(scene.action_start..).unwrap_or_default();
                 of_fact(fact, expected, asked.party, journal)
@@ -183,6 +188,13 @@ fn judge_fact(fact: Fact, expected: &Expected, asked: Asked<'_>, scene: Scene<'_
         check.fail(cause, scene);
     }
     check
+}
+
+/// Whether what was reported is what the device itself is like.
+fn is_true(fact: Fact, actual: Option<&Value>, scene: Scene<'_>) -> bool {
+    fact.is_of_the_device()
+        && actual.is_some()
+        && fact.expected(scene.truth).any_of.contains(&actual.cloned())
 }
 
 fn shown(value: Option<&Value>) -> String {

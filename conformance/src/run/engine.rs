@@ -96,11 +96,9 @@ impl Engine<'_> {
             Subject::Agent(_) => World::in_real_time(device),
         };
         let lan = match &world {
-            World::Virtual(virtual_device) => Some(VirtualLan::new(
-                virtual_device.clone(),
-                profile,
-                case.seed,
-            )),
+            World::Virtual(virtual_device) => {
+                Some(VirtualLan::new(virtual_device.clone(), profile, case.seed))
+            }
             World::Real(_) => None,
         };
         let stage = Stage {

@@ -29,7 +29,14 @@ pub struct Request {
 impl Request {
     /// Whether it could change the device.
     pub fn writes(&self) -> bool {
-        let reads = ["Get", "Enumerate", "Pull", "Release", "Identify", "unreadable"];
+        let reads = [
+            "Get",
+            "Enumerate",
+            "Pull",
+            "Release",
+            "Identify",
+            "unreadable",
+        ];
         !reads.contains(&self.action.as_str())
             && !self.action.starts_with("Get")
             && self.action != "AMTAuthenticate"
@@ -108,7 +115,10 @@ impl Observed {
     }
 
     pub fn writes(&self) -> u64 {
-        self.requests.iter().filter(|request| request.writes()).count() as u64
+        self.requests
+            .iter()
+            .filter(|request| request.writes())
+            .count() as u64
     }
 
     /// Writes after a method had refused, up to the next Hello.

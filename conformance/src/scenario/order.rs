@@ -160,9 +160,6 @@ words! {
         Trailing = "trailing",
         /// The last ten bytes are missing.
         Truncated = "truncated",
-        Empty = "empty",
-        /// 23 KB that are no Hello.
-        Endless = "endless",
         /// A machine that nobody ordered.
         UnknownUuid = "unknown-uuid",
         /// A machine that was ordered and stays in its box.
@@ -311,7 +308,13 @@ impl Order {
                 set(&mut order.from, table, findings, "from", HelloSource::ALL);
             }
             Action::StrangerStandIn => {
-                set(&mut order.stand_in, table, findings, "machine", StandIn::ALL);
+                set(
+                    &mut order.stand_in,
+                    table,
+                    findings,
+                    "machine",
+                    StandIn::ALL,
+                );
             }
             Action::CheckerCheck => set(&mut order.by, table, findings, "by", LooksAt::ALL),
             Action::AgentDiscover

@@ -61,7 +61,10 @@ impl AgentOn<'_> {
             value.as_str().map(str::to_owned)
         };
         FromAgent::Identity {
-            present: report.facts.get(&Fact::PRESENT).and_then(|value| value.as_bool())
+            present: report
+                .facts
+                .get(&Fact::PRESENT)
+                .and_then(|value| value.as_bool())
                 == Some(true),
             uuid: text(Fact::UUID),
             version: text(Fact::VERSION),
@@ -110,6 +113,9 @@ impl AgentOn<'_> {
         let stopped = Amthi::open(self.host.port, self.host.clock)
             .and_then(|mut amthi| amthi.stop_configuration());
         match stopped {
+            Ok(_) if self.misbehaviour == Some(Misbehaviour::AgentHidesStatus) => {
+                FromAgent::Stopped { status: 0 }
+            }
             Ok(status) => FromAgent::Stopped { status },
             Err(error) => FromAgent::Refused {
                 why: error.to_string(),

@@ -240,7 +240,13 @@ mod tests {
         assert_eq!(bytes.len(), 25 + 34 + 22);
         let hello = Hello::parse(&bytes).unwrap();
         assert_eq!(hello, sample());
-        assert!(hello.uuid.to_string().to_lowercase().starts_with("4c45c9c4"));
+        assert!(
+            hello
+                .uuid
+                .to_string()
+                .to_lowercase()
+                .starts_with("4c45c9c4")
+        );
     }
 
     #[rstest]

@@ -36,6 +36,7 @@ pub use console::Console;
 pub use sca::{Job, Sca, Verdict};
 pub use sca_session::{Stop, Why};
 pub use stranger::Stranger;
+use talk::Tap;
 
 use super::setup::{Host, Record, record};
 use super::{ActionReport, Clock, Ending, Misbehaviour};
@@ -138,7 +139,11 @@ impl Company {
         match action {
             Action::ConsoleOrder => {
                 let mut agent = self.agent.on(field.host);
-                self.console.order(&mut agent, &mut self.sca, order.otp)?;
+                let mut tap = Tap::new(&mut self.sca);
+                self.console.order(&mut agent, &mut tap, order.otp)?;
+                if let Some(differ) = tap.passwords_differ() {
+                    facts.insert(Fact::CONSOLE_PASSWORDS_DIFFER, json!(differ));
+                }
                 Ok(true)
             }
             Action::AgentStart => {
@@ -166,11 +171,14 @@ impl Company {
             }
             Action::StrangerHello => {
                 let known = self.console.machines();
-                let call = self.stranger.call(order, known, field.lan.device_address())?;
+                let call = self
+                    .stranger
+                    .call(order, known, field.lan.device_address())?;
                 self.hear(&call, facts)
             }
             Action::StrangerStandIn => {
-                self.stranger.stand_in(field.lan, order.stand_in, &self.console)?;
+                self.stranger
+                    .stand_in(field.lan, order.stand_in, &self.console)?;
                 Ok(true)
             }
             other => Err(format!("`{other}` is somebody else's to do")),
@@ -222,12 +230,16 @@ fn look(host: Host<'_>, facts: &mut Facts) -> Result<(), String> {
     if let Some(word) = ["none", "ccm", "acm"].get(mode as usize) {
         facts.insert(Fact::CONTROL_MODE, json!(word));
     }
-    let state = amthi.provisioning_state().map_err(|error| error.to_string())?;
+    let state = amthi
+        .provisioning_state()
+        .map_err(|error| error.to_string())?;
     if let Some(word) = ["pre", "in", "post"].get(state as usize) {
         facts.insert(Fact::PROVISIONING_STATE, json!(word));
     }
     drop(amthi);
-    let record = host.os_admin().and_then(|mut client| Ok(Record::read(&mut client)?));
+    let record = host
+        .os_admin()
+        .and_then(|mut client| Ok(Record::read(&mut client)?));
     if let Ok(found) = record {
         record::tell(found.as_ref(), facts);
     }

@@ -26,10 +26,10 @@ use crate::role::certificates::Identity;
 use crate::scenario::Order;
 use crate::wire::http::HttpError;
 use crate::wire::soap::{self, Element};
-use crate::wire::tls::{AnyServer, ServerJudge};
+use crate::wire::tls::{AnyServer, ServerJudge, TlsError};
 use crate::wire::{
-    Client, ClientError, Dialer, Kept, Login, PipeError, TlsDialer, TlsIdentity, TlsOptions, base64,
-    digest,
+    Client, ClientError, Dialer, Kept, Login, PipeError, TlsDialer, TlsIdentity, TlsOptions,
+    base64, digest,
 };
 use crate::words::words;
 
@@ -55,8 +55,6 @@ words! {
         OtpMissing = "otp-missing",
         /// It has another one.
         OtpMismatch = "otp-mismatch",
-        /// It was used before.
-        OtpUsed = "otp-used",
         /// A method returned something else than 0.
         ReturnValue = "return-value",
         /// CommitChanges says that something was not set.
@@ -122,6 +120,7 @@ fn why_of(error: &PipeError) -> Why {
     match error {
         PipeError::NotListening(_) => Why::Unreachable,
         PipeError::Timeout(_) => Why::Silence,
+        PipeError::Tls(TlsError::Refused(_)) => Why::Certificate,
         PipeError::Tls(_) => Why::Tls,
         _ => Why::Closed,
     }
@@ -188,7 +187,7 @@ impl Session<'_> {
         };
         let tls = TlsDialer::new(dialer.as_ref(), options);
         let mut client = Client::over(&tls, TLS_PORT, None, Kept::Alive).patience(self.patience());
-        let settings = get(&mut client, "AMT_GeneralSettings")?;
+        let settings = self.get(&mut client, "AMT_GeneralSettings")?;
         let realm = self.realm(&settings)?;
         self.identify(&mut client)?;
         let late = self.is(Misbehaviour::ScaReadsOtpLate);
@@ -229,7 +228,7 @@ impl Session<'_> {
         if self.is(Misbehaviour::ScaTrustsHelloUuid) {
             return Ok(());
         }
-        let package = get(client, class)?;
+        let package = self.get(client, class)?;
         let shown = package
             .text_of("PlatformGUID")
             .map_err(|error| Stop::of(class, error.into()))?;
@@ -252,22 +251,14 @@ impl Session<'_> {
     }
 
     /// requirement `sca.otp.read-before-write`
-    fn compare_otp(&mut self, client: &mut Client<'_>) -> Result<(), Stop> {
+    fn compare_otp(&self, client: &mut Client<'_>) -> Result<(), Stop> {
         let Some(wanted) = self.machine.otp.clone() else {
             return Ok(());
         };
         if self.is(Misbehaviour::ScaSkipsOtp) {
             return Ok(());
         }
-        // requirement `sca.otp.once`
-        if self.machine.otp_used && !self.is(Misbehaviour::ScaStartsAgain) {
-            return Err(Stop::new(
-                Why::OtpUsed,
-                SERVICE,
-                "its one-time password was used before",
-            ));
-        }
-        let service = get(client, SERVICE)?;
+        let service = self.get(client, SERVICE)?;
         let shown = service
             .bytes("ProvisioningServerOTP")
             .map_err(|error| Stop::of(SERVICE, error.into()))?;
@@ -302,7 +293,6 @@ impl Session<'_> {
                 "the machine has another one-time password than it was given",
             ));
         }
-        self.machine.otp_used = true;
         Ok(())
     }
 
@@ -354,10 +344,17 @@ impl Session<'_> {
     }
 
     /// A key that the machine makes, a certificate of ours for it, and TLS on its ports.
-    fn give_certificate(&mut self, client: &mut Client<'_>, settings: &Element) -> Result<(), Stop> {
+    fn give_certificate(
+        &mut self,
+        client: &mut Client<'_>,
+        settings: &Element,
+    ) -> Result<(), Stop> {
         const PAIRS: &str = "AMT_PublicPrivateKeyPair";
         let at = "GenerateKeyPair";
-        let parameters = [("KeyAlgorithm", "0".to_owned()), ("KeyLength", "2048".to_owned())];
+        let parameters = [
+            ("KeyAlgorithm", "0".to_owned()),
+            ("KeyLength", "2048".to_owned()),
+        ];
         let answer = client
             .invoke(KEYS, at, &parameters)
             .map_err(|error| Stop::of(at, error))?;
@@ -386,8 +383,9 @@ impl Session<'_> {
             (Some(host), None) => host,
             _ => self.job.uuid.clone(),
         };
-        let certificate = device_certificate::issue(&name, &public)
-            .map_err(|error| Stop::new(Why::Answer, "the device's certificate", error.to_string()))?;
+        let certificate = device_certificate::issue(&name, &public).map_err(|error| {
+            Stop::new(Why::Answer, "the device's certificate", error.to_string())
+        })?;
         let at = "AddCertificate";
         let parameters = [("CertificateBlob", base64::encode(&certificate))];
         let answer = client
@@ -407,7 +405,11 @@ impl Session<'_> {
                 &[("ElementName", "TLSProtocolEndpointInstances Collection")]
             ),
         );
-        let created = client.create(class, &body);
+        let created = match client.create(class, &body) {
+            // A try before this one has left it there.
+            Err(error) if error.is_already_there() => client.put_xml(class, &[], &body),
+            result => result,
+        };
         if !self.is(Misbehaviour::ScaIgnoresReturnValues) {
             created.map_err(|error| Stop::of(class, error))?;
         }
@@ -496,7 +498,7 @@ impl Session<'_> {
         .patience(patience);
         let mut tries = 0;
         loop {
-            match get(&mut client, "AMT_GeneralSettings") {
+            match self.get(&mut client, "AMT_GeneralSettings") {
                 Ok(_) => break,
                 Err(stop)
                     if matches!(stop.why, Why::Unreachable | Why::Closed)
@@ -508,7 +510,7 @@ impl Session<'_> {
                 Err(stop) => return Err(stop),
             }
         }
-        let service = get(&mut client, SERVICE)?;
+        let service = self.get(&mut client, SERVICE)?;
         // 2: configured. Whatever was committed, this is what came of it.
         match service.number("ProvisioningState") {
             Ok(2) => {}
@@ -520,7 +522,7 @@ impl Session<'_> {
                 ));
             }
         }
-        get(&mut client, "IPS_TLSProvisioningRecord")?;
+        self.get(&mut client, "IPS_TLSProvisioningRecord")?;
         Ok(())
     }
 
@@ -532,10 +534,19 @@ impl Session<'_> {
         method: &'static str,
         parameters: &[(&str, String)],
     ) -> Result<(), Stop> {
-        let answer = client
-            .invoke(class, method, parameters)
-            .map_err(|error| Stop::of(method, error))?;
-        self.judge(method, answer.return_value)
+        match client.invoke(class, method, parameters) {
+            Ok(answer) => self.judge(method, answer.return_value),
+            // requirement `sca.setup.http-errors`
+            Err(_) if self.is(Misbehaviour::ScaShrugs) => Ok(()),
+            Err(error) => Err(Stop::of(method, error)),
+        }
+    }
+
+    fn get(&self, client: &mut Client<'_>, class: &'static str) -> Result<Element, Stop> {
+        match client.get(class) {
+            Err(_) if self.is(Misbehaviour::ScaShrugs) => Ok(Element::default()),
+            result => result.map_err(|error| Stop::of(class, error)),
+        }
     }
 
     /// requirement `sca.setup.stops-at-refusal`
@@ -561,13 +572,11 @@ fn own_identity(order: &Order) -> Result<TlsIdentity, Stop> {
     TlsIdentity::new(&identity.chain, key.as_bytes()).map_err(|error| wrong(error.to_string()))
 }
 
-fn get(client: &mut Client<'_>, class: &'static str) -> Result<Element, Stop> {
-    client.get(class).map_err(|error| Stop::of(class, error))
-}
-
 /// The one key of the instance that an endpoint reference names.
 fn selector(reference: Option<&Element>) -> Option<String> {
-    let set = reference?.child("ReferenceParameters")?.child("SelectorSet")?;
+    let set = reference?
+        .child("ReferenceParameters")?
+        .child("SelectorSet")?;
     Some(set.child("Selector")?.text.clone())
 }
 

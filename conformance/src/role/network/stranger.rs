@@ -63,8 +63,7 @@ impl Stranger {
     fn plausible(&self, uuid: Option<&String>) -> Result<Hello, String> {
         use sha2::Digest as _;
         let uuid = uuid.ok_or("nobody has ordered anything yet")?;
-        let identity =
-            Identity::of(CertificateForm::Good).map_err(|error| error.to_string())?;
+        let identity = Identity::of(CertificateForm::Good).map_err(|error| error.to_string())?;
         let root = identity.chain.last().cloned().unwrap_or_default();
         Ok(Hello {
             credentials_set: true,
@@ -92,7 +91,7 @@ impl Stranger {
         match form {
             HelloForm::Genuine => {}
             HelloForm::InTwo => {
-                let rest = bytes.split_off(bytes.len().min(400));
+                let rest = bytes.split_off(bytes.len() / 2);
                 return Ok(vec![bytes, rest]);
             }
             HelloForm::ByteByByte => return Ok(bytes.into_iter().map(|byte| vec![byte]).collect()),
@@ -122,8 +121,6 @@ impl Stranger {
             HelloForm::Truncated => {
                 let _ = bytes.split_off(bytes.len().saturating_sub(10));
             }
-            HelloForm::Empty => bytes.clear(),
-            HelloForm::Endless => return Ok(vec![vec![0xff; 1460]; 16]),
             HelloForm::UnknownUuid => {
                 let uuid = self.seed.bytes::<16>("a stranger's machine", 0);
                 if let Some(field) = bytes.get_mut(8..24) {
@@ -183,15 +180,11 @@ impl Stranger {
         host.clock.pause(Duration::from_secs(10 * 60));
         if form == StandIn::Configured {
             let job = Job {
-                uuid: amthi
-                    .uuid()
-                    .map_err(text)?
-                    .to_string(),
+                uuid: amthi.uuid().map_err(text)?.to_string(),
                 address: lan.device_address(),
             };
             let mut known = Machine {
                 otp: None,
-                otp_used: false,
                 state: JobState::AtWork,
                 why: None,
                 certificate: None,

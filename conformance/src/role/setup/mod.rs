@@ -175,9 +175,7 @@ impl Cast {
             Action::CheckerCheck => {
                 checker::check(host, order.by, *misbehaviour, server, facts).map(|()| true)
             }
-            _ => {
-                Err(Trouble::Other("that is somebody else's to do".to_owned()))
-            }
+            _ => Err(Trouble::Other("that is somebody else's to do".to_owned())),
         }
     }
 }
