@@ -176,6 +176,9 @@ fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str
 #[case("device.pki.whole-labels", &["setup.look-alike-suffix", "certificates.names"])]
 #[case("device.pki.root-known", &["setup.unknown-root", "certificates.root"])]
 #[case("device.pki.root-active", &["setup.inactive-root", "certificates.root-inactive"])]
+#[case("device.setup.peer-judged", &["certificates.network-marks", "certificates.network-links", "certificates.network-roots"])]
+#[case("device.pki.time-noted", &["certificates.network-time-noted", "certificates.network-not-yet-valid"])]
+#[case("device.pki.secure-dns", &["certificates.network-domain-from-dhcp"])]
 #[case("device.pki.root-digest", &["certificates.root-sha1-hash"])]
 #[case("device.mode.mei-unprovision-client-only", &["setup.unprovision-mei-admin"])]
 fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenarios: &[&str]) {

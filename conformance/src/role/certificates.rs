@@ -71,6 +71,8 @@ pub struct Identity {
 #[non_exhaustive]
 pub enum CertificateError {
     #[error("a certificate could not be made: {0}")]
+    Make(#[from] rcgen::Error),
+    #[error("a certificate could not be made: {0}")]
     Authority(#[from] amt_sim::pki::AuthorityError),
     #[error("a key cannot be read: {0}")]
     Key(String),
