@@ -14,6 +14,7 @@ use crate::fact::{Facts, Truth};
 use crate::requirement::{Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
+use crate::role::secure;
 use crate::role::setup::{Cast, Host};
 use crate::role::target::{ExternalAgent, KnownFailing};
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
@@ -116,6 +117,7 @@ impl Engine<'_> {
             case,
             world,
             cast: Cast::new(case.seed, self.misbehaviour),
+            secure: secure::Cast::new(self.misbehaviour),
             truth: None,
             last: None,
             checks: Vec::new(),
@@ -200,6 +202,8 @@ struct Stage<'e> {
     world: World,
     /// The parties of host-based set-up, who remember from one step to the next.
     cast: Cast,
+    /// Those of the secure flow.
+    secure: secure::Cast,
     /// The device after the last action.
     truth: Option<Truth>,
     last: Option<Acted>,
@@ -263,7 +267,10 @@ impl Stage<'_> {
                     port: device,
                     clock: device,
                 };
-                self.cast.act(action, order, host)
+                match action {
+                    Action::ConsoleSetUpSecure => self.secure.set_up(order, host),
+                    _ => self.cast.act(action, order, host),
+                }
             }
             (Subject::Reference, World::Virtual(device)) => {
                 let agent = ReferenceAgent {

@@ -18,8 +18,8 @@ use amt_sim::{Fault, Mode};
 
 pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
 pub use order::{
-    ChainForm, HashForm, LooksAt, NonceForm, Order, RogueClock, RogueSigns, SendForm,
-    SignatureForm, Way,
+    Anchors, ChainForm, HashForm, LooksAt, LooksFor, NonceForm, Order, RogueClock, RogueSigns,
+    SendForm, SignatureForm, Way,
 };
 pub(crate) use parse::changed_profile;
 pub use parse::parse;
@@ -59,6 +59,8 @@ words! {
         Application = "application",
         /// The central server, which keeps the signing key.
         Server = "server",
+        /// The server that sets the device up over the network, or through its host.
+        Sca = "sca",
         /// Whoever looks later whether the device is still as it was left.
         Checker = "checker",
         /// The host's administrator, who means no good.
@@ -110,6 +112,8 @@ words! {
         AgentDiscover = "agent.discover",
         /// The console asks the agent for capability, UUID and version, and recommends a method of set-up.
         ConsoleAsk = "console.ask",
+        /// Console, agent and SCA set the device up through its host.
+        ConsoleSetUpSecure = "console.set-up-secure",
         /// The application draws its nonce, reads the device's and hashes both.
         ApplicationPrepare = "application.prepare",
         /// The server signs the hash that the application sends it.
@@ -141,6 +145,7 @@ impl Action {
         match self {
             Self::AgentDiscover => &[Role::Agent],
             Self::ConsoleAsk => &[Role::Agent, Role::Console],
+            Self::ConsoleSetUpSecure => &[Role::Agent, Role::Console, Role::Sca],
             Self::ApplicationPrepare
             | Self::ApplicationSetup
             | Self::ApplicationUnprovision
@@ -165,6 +170,7 @@ impl Action {
                 Feature::Recommend,
             ],
             Self::RogueSetup | Self::RogueSetupUnsigned => &[],
+            Self::ConsoleSetUpSecure => &[Feature::SecureSetup],
             Self::CheckerCheck => &[Feature::Check],
             _ => &[Feature::HostSetup],
         }

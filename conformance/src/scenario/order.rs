@@ -117,6 +117,27 @@ words! {
     }
 }
 
+words! {
+    /// What the SCA of the secure flow looks at beside the hash that it was told.
+    LooksFor {
+        /// The chain.
+        Chain = "chain",
+        /// The chain, and what the platform says of its hardware.
+        Platform = "platform",
+        /// Both, and the revocation lists.
+        Lists = "lists",
+    }
+}
+
+words! {
+    /// What the SCA of the secure flow knows of on-die authorities beforehand.
+    Anchors {
+        Root = "root",
+        /// The authorities below the root too.
+        Authorities = "authorities",
+    }
+}
+
 /// What exactly a role does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
@@ -132,6 +153,8 @@ pub struct Order {
     pub by: LooksAt,
     pub signs_with: RogueSigns,
     pub clock: RogueClock,
+    pub looks_for: LooksFor,
+    pub anchors: Anchors,
 }
 
 impl Default for Order {
@@ -148,6 +171,8 @@ impl Default for Order {
             by: LooksAt::Both,
             signs_with: RogueSigns::Own,
             clock: RogueClock::Untouched,
+            looks_for: LooksFor::Platform,
+            anchors: Anchors::Root,
         }
     }
 }
@@ -194,6 +219,25 @@ impl Order {
             Action::ApplicationSetupAdmin | Action::ApplicationUpgrade => {
                 set(&mut order.send, table, findings, "send", SendForm::ALL);
                 set(&mut order.chain, table, findings, "chain", ChainForm::ALL);
+                order.take_algorithm(table);
+            }
+            Action::ConsoleSetUpSecure => {
+                let forms = CertificateForm::ALL;
+                set(
+                    &mut order.certificate,
+                    table,
+                    findings,
+                    "certificate",
+                    forms,
+                );
+                set(
+                    &mut order.looks_for,
+                    table,
+                    findings,
+                    "looks_for",
+                    LooksFor::ALL,
+                );
+                set(&mut order.anchors, table, findings, "knows", Anchors::ALL);
                 order.take_algorithm(table);
             }
             Action::ApplicationUnprovision => {

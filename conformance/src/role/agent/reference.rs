@@ -121,7 +121,8 @@ impl Discovery<'_> {
             | Feature::Recommend
             | Feature::HostSetup
             | Feature::Record
-            | Feature::Check => true,
+            | Feature::Check
+            | Feature::SecureSetup => true,
             Feature::Version => self.ask(AmtCommand::GetCodeVersions),
             Feature::Uuid => self.ask(AmtCommand::GetUuid),
             Feature::Mode => {

@@ -175,7 +175,7 @@ impl Cast {
             Action::CheckerCheck => {
                 checker::check(host, order.by, *misbehaviour, server, facts).map(|()| true)
             }
-            Action::AgentDiscover | Action::ConsoleAsk => {
+            Action::AgentDiscover | Action::ConsoleAsk | Action::ConsoleSetUpSecure => {
                 Err(Trouble::Other("that is somebody else's to do".to_owned()))
             }
         }
