@@ -19,5 +19,6 @@ pub mod requirement;
 pub mod role;
 pub mod run;
 pub mod scenario;
+pub mod sweep;
 pub mod wire;
 mod words;

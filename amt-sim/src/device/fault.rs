@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::journal::Operation;
+use super::setup::HelloFault;
 use crate::diagnostic::closest;
 use crate::mei::{ClientKind, Errno};
 use crate::pki::WrongChain;
@@ -25,6 +26,9 @@ pub struct Fault {
     /// `0xff02`; for LME the opcode of the message itself, either way); any when absent.
     #[serde(default)]
     pub command: Option<u32>,
+    /// Only this method, for [`FaultPoint::Invoke`]; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
     /// Occasions that pass unharmed first.
     #[serde(default)]
     pub after: u32,
@@ -46,6 +50,8 @@ pub enum FaultPoint {
     /// The answer of the device's own web server. `status-N` is answered instead of looking at the request;
     /// `drop` and `truncate-N` take effect once it is obeyed, and close the connection.
     Http,
+    /// A method of WS-Management: `return-N` is returned, and nothing is done.
+    Invoke,
     /// A connection that is shown the on-die chain: it is shown a wrong one, and what the device says of its chain
     /// elsewhere is made to fit.
     Odca,
@@ -54,6 +60,8 @@ pub enum FaultPoint {
     Commit,
     /// CHANNEL_OPEN of a program on the host: `status-N` refuses with that APF reason.
     Channel,
+    /// A Hello message; [`HelloFault`] lists what can be wrong with one.
+    Hello,
 }
 
 impl From<FaultPoint> for Operation {
@@ -65,8 +73,10 @@ impl From<FaultPoint> for Operation {
             FaultPoint::Read
             | FaultPoint::Answer
             | FaultPoint::Http
+            | FaultPoint::Hello
             | FaultPoint::Odca
-            | FaultPoint::Commit => Self::Read,
+            | FaultPoint::Commit
+            | FaultPoint::Invoke => Self::Read,
         }
     }
 }
@@ -86,12 +96,16 @@ pub enum FaultEffect {
     Status(u32),
     /// The answer comes this much later, in milliseconds.
     DelayMs(u64),
+    /// The method returns this value.
+    Return(u32),
     /// The connection is closed, and what was asked is not done.
     Cut,
     /// What was asked stops half way.
     Half,
     /// This chain stands in for the genuine one.
     Chain(WrongChain),
+    /// Something that only a Hello message can have wrong.
+    Hello(HelloFault),
 }
 
 /// The faults of one device with what is left of each.
@@ -130,13 +144,26 @@ impl Faults {
 
     /// The first fault that strikes now. Counts the occasion for every fault that it concerns.
     pub(crate) fn strike(&mut self, occasion: Occasion) -> Option<Fault> {
+        self.strike_those(|fault| {
+            fault.at == occasion.at
+                && (fault.client.is_none() || fault.client == occasion.client)
+                && (fault.command.is_none() || fault.command == occasion.command)
+        })
+    }
+
+    /// The first fault that strikes a call of this method.
+    pub(crate) fn strike_method(&mut self, method: &str) -> Option<Fault> {
+        self.strike_those(|fault| {
+            fault.at == FaultPoint::Invoke
+                && fault.method.as_deref().is_none_or(|only| only == method)
+        })
+    }
+
+    fn strike_those(&mut self, concerns: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut struck = None;
         for armed in &mut self.armed {
             let Armed { fault, seen } = armed;
-            let concerns = fault.at == occasion.at
-                && (fault.client.is_none() || fault.client == occasion.client)
-                && (fault.command.is_none() || fault.command == occasion.command);
-            if !concerns {
+            if !concerns(fault) {
                 continue;
             }
             let turn = *seen;
@@ -152,12 +179,72 @@ impl Faults {
 }
 
 impl FaultEffect {
+    /// Whether it can mean anything at this point.
+    fn fits(&self, at: FaultPoint) -> bool {
+        match self {
+            Self::Hello(_) => at == FaultPoint::Hello,
+            Self::Return(_) => at == FaultPoint::Invoke,
+            Self::Cut | Self::Half => at == FaultPoint::Commit,
+            Self::Chain(_) => at == FaultPoint::Odca,
+            Self::Errno(_) | Self::Status(_) => at != FaultPoint::Hello,
+            Self::Reset | Self::Drop | Self::Truncate(_) | Self::DelayMs(_) => true,
+        }
+    }
+
     pub(crate) fn delay(&self) -> Option<Duration> {
         match self {
             Self::DelayMs(milliseconds) => Some(Duration::from_millis(*milliseconds)),
             _ => None,
         }
     }
+}
+
+/// The short form, as [`FromStr`] reads it.
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", name(&self.at))?;
+        if let Some(method) = &self.method {
+            write!(f, ":{method}")?;
+        }
+        if let Some(client) = &self.client {
+            write!(f, ":{}", name(client))?;
+        }
+        if let Some(command) = self.command {
+            write!(f, ":{command:#x}")?;
+        }
+        if self.after > 0 {
+            write!(f, "+{}", self.after)?;
+        }
+        write!(f, "={}", self.effect)?;
+        match self.times {
+            Some(times) => write!(f, "*{times}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Display for FaultEffect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Errno(errno) => f.write_str(&name(errno)),
+            Self::Reset => f.write_str("reset"),
+            Self::Drop => f.write_str("drop"),
+            Self::Truncate(length) => write!(f, "truncate-{length}"),
+            Self::Status(status) => write!(f, "status-{status}"),
+            Self::DelayMs(milliseconds) => write!(f, "delay-{milliseconds}"),
+            Self::Return(value) => write!(f, "return-{value}"),
+            Self::Cut => f.write_str("cut"),
+            Self::Half => f.write_str("half"),
+            Self::Chain(chain) => f.write_str(&name(chain)),
+            Self::Hello(fault) => write!(f, "{fault}"),
+        }
+    }
+}
+
+/// The word of one of the serialised enumerations.
+fn name(value: &impl Serialize) -> String {
+    let word = serde_json::to_value(value).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_owned()
 }
 
 /// Why a fault's short form cannot be read.
@@ -172,10 +259,12 @@ pub struct FaultError {
 ///
 /// ```text
 /// POINT[:CLIENT[:COMMAND]][+AFTER]=EFFECT[*TIMES]
+/// invoke[:METHOD][+AFTER]=return-N[*TIMES]
 /// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | delay-N (ms)
 ///         commit: cut | half | drop | truncate-N | status-N        channel: status-N
 ///         odca: a wrong chain by its name, as in odca=wrong-cn
 /// ```
+/// `hello=...` has effects of its own: [`HelloFault`].
 impl FromStr for Fault {
     type Err = FaultError;
 
@@ -191,6 +280,10 @@ impl FromStr for Fault {
         let (effect, times) = split_number(effect, '*').map_err(&refuse)?;
         let mut words = place.split(':');
         let at = word(words.next().unwrap_or_default(), "point").map_err(&refuse)?;
+        let method = match at {
+            FaultPoint::Invoke => words.next().map(str::to_owned),
+            _ => None,
+        };
         let client = words
             .next()
             .map(|name| word(name, "client"))
@@ -200,19 +293,24 @@ impl FromStr for Fault {
         if let Some(extra) = words.next() {
             return Err(refuse(format!("{extra:?} is one part too many")));
         }
+        let effect = match at {
+            FaultPoint::Odca => word(effect, "wrong chain").map(FaultEffect::Chain),
+            FaultPoint::Commit if effect == "cut" => Ok(FaultEffect::Cut),
+            FaultPoint::Commit if effect == "half" => Ok(FaultEffect::Half),
+            _ => parse_effect(effect),
+        };
+        let effect = effect.map_err(&refuse)?;
+        if !effect.fits(at) {
+            return Err(refuse("this effect makes no sense at this point".into()));
+        }
         Ok(Self {
             at,
             client,
             command,
+            method,
             after: after.unwrap_or(0),
             times,
-            effect: match at {
-                FaultPoint::Odca => word(effect, "wrong chain").map(FaultEffect::Chain),
-                FaultPoint::Commit if effect == "cut" => Ok(FaultEffect::Cut),
-                FaultPoint::Commit if effect == "half" => Ok(FaultEffect::Half),
-                _ => parse_effect(effect),
-            }
-            .map_err(&refuse)?,
+            effect,
         })
     }
 }
@@ -246,6 +344,14 @@ fn word<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, Str
 }
 
 fn parse_effect(text: &str) -> Result<FaultEffect, String> {
+    let (head, tail) = text.rsplit_once('-').unwrap_or((text, ""));
+    let hello = match number(tail) {
+        Ok(number) => HelloFault::parse(head, Some(number)),
+        Err(_) => HelloFault::parse(text, None),
+    };
+    if let Some(fault) = hello {
+        return fault.map(FaultEffect::Hello);
+    }
     let (name, argument) = text.split_once('-').unwrap_or((text, ""));
     match name {
         "reset" => Ok(FaultEffect::Reset),
@@ -253,8 +359,12 @@ fn parse_effect(text: &str) -> Result<FaultEffect, String> {
         "truncate" => Ok(FaultEffect::Truncate(number(argument)? as usize)),
         "status" => Ok(FaultEffect::Status(number(argument)?)),
         "delay" => Ok(FaultEffect::DelayMs(number(argument)?.into())),
+        "return" => Ok(FaultEffect::Return(number(argument)?)),
         _ => word(text, "errno").map(FaultEffect::Errno).map_err(|why| {
-            format!("{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N")
+            format!(
+                "{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N, return-N; of a hello: {}",
+                HelloFault::WORDS
+            )
         }),
     }
 }
@@ -292,12 +402,18 @@ mod tests {
     #[case("answer=truncate-5")]
     #[case("answer=delay-250")]
     #[case("http=status-503*2")]
+    #[case("invoke:AdminSetup+1=return-1*2")]
+    #[case("invoke=return-2057")]
     #[case("odca=wrong-cn")]
     #[case("odca+1=rotating-leaf")]
     #[case("commit=half*1")]
     #[case("channel=status-4*1")]
+    #[case("hello=split-100")]
+    #[case("hello=replay*2")]
+    #[case("hello=hash-length-7")]
     fn short_forms_are_read(#[case] text: &str) {
-        text.parse::<Fault>().unwrap();
+        let fault = text.parse::<Fault>().unwrap();
+        assert_eq!(fault.to_string().parse::<Fault>().unwrap(), fault);
     }
 
     #[rstest]

@@ -185,6 +185,12 @@ rules! {
     PKI_ROOT_KNOWN = "device.pki.root-known";
     /// The hash of a chain's root is active.
     PKI_ROOT_ACTIVE = "device.pki.root-active";
+    /// From AMT 16 on, a SHA-1 hash in the list makes no root known.
+    PKI_ROOT_DIGEST = "device.pki.root-digest";
+    /// Set-up over TLS by a chain that is out of its time: the record says so.
+    PKI_TIME_NOTED = "device.pki.time-noted";
+    /// Set-up in a domain that was learnt from the network: the record says so.
+    PKI_SECURE_DNS = "device.pki.secure-dns";
     /// SHA-1 hashes of roots cannot be added from AMT 16 on.
     PKI_NO_NEW_SHA1 = "device.pki.no-new-sha1";
     /// Factory hashes of roots can be switched off, but neither changed nor deleted.

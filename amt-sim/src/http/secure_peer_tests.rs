@@ -49,8 +49,9 @@ fn ask(
         let up = spoken(&mut client);
         receive(fw, id, &up);
         let down = take(fw, id, usize::MAX);
-        heard(&mut client, &down).unwrap();
-        if up.is_empty() && down.is_empty() {
+        // An alert, where the client is refused.
+        let gone = heard(&mut client, &down).is_err();
+        if gone || (up.is_empty() && down.is_empty()) {
             break;
         }
     }

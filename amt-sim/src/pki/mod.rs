@@ -4,6 +4,7 @@
 mod authority;
 mod certificate;
 pub(crate) mod chain;
+pub mod laboratory;
 mod odca;
 mod odca_crl;
 mod odca_der;

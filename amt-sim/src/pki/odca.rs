@@ -55,6 +55,20 @@ impl OnDieChain {
         Self::for_purpose(seed, family, amt, Purpose::Rcfg)
     }
 
+    /// The same chain with a leaf that has this DNS name, as no real one has: for programs that look for one.
+    pub fn for_device_called(
+        seed: Seed,
+        family: &str,
+        amt: u16,
+        dns_name: &str,
+    ) -> Result<Self, AuthorityError> {
+        let mut links = links(seed, &Names::of(family, amt), Purpose::Rcfg)?;
+        if let Some(leaf) = links.last_mut() {
+            leaf.dns_name = Some(dns_name.to_owned());
+        }
+        Self::of(&links)
+    }
+
     /// The chain whose leaf signs what WS-Management is asked to vouch for.
     pub fn for_ws_man(seed: Seed, family: &str, amt: u16) -> Result<Self, AuthorityError> {
         Self::for_purpose(seed, family, amt, Purpose::WsMan)
@@ -133,10 +147,14 @@ pub(super) fn links(
     names: &Names,
     purpose: Purpose,
 ) -> Result<Vec<Link>, AuthorityError> {
-    Place::ALL
+    let mut links: Vec<Link> = Place::ALL
         .into_iter()
         .map(|place| Link::new(seed, names, place, purpose))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    if let Some(root) = links.first_mut() {
+        root.made = Some(odca_root::usual()?);
+    }
+    Ok(links)
 }
 
 /// One certificate of a chain before it is made.
@@ -155,8 +173,12 @@ pub(super) struct Link {
     pub(super) server: bool,
     /// Where it would be revoked, and in whose name if that is not its issuer's.
     pub(super) list: Option<(String, Option<DistinguishedName>)>,
+    /// Whom a client may call it.
+    pub(super) dns_name: Option<String>,
     /// Somebody signed it who has the issuer's name, but not the issuer's key.
     pub(super) forged_by: Option<SecretKey>,
+    /// It was certified elsewhere.
+    pub(super) made: Option<Vec<u8>>,
 }
 
 impl Link {
@@ -185,12 +207,17 @@ impl Link {
             authority: place != Place::Leaf,
             server: place == Place::Leaf,
             list: names.revocation_list(place).map(|uri| (uri, indirectly)),
+            dns_name: None,
             forged_by: None,
+            made: None,
         })
     }
 
     /// The certificate that `issuer` gives this one.
     fn certify(&self, issuer: &Self) -> Result<Vec<u8>, AuthorityError> {
+        if let Some(made) = &self.made {
+            return Ok(made.clone());
+        }
         let params = self.params();
         let issuer_params = issuer.params();
         let signer = Holder {
@@ -247,6 +274,11 @@ impl Link {
         if self.server {
             let server = der::tlv(der::OID, &[0x2b, 6, 1, 5, 5, 7, 3, 1]);
             all.push(critical(EXTENDED_USAGE, der::sequence(&[server])));
+        }
+        if let Some(name) = &self.dns_name {
+            const ALTERNATIVE_NAME: &[u64] = &[2, 5, 29, 17];
+            let name = der::tlv(0x82, name.as_bytes());
+            all.push(plain(ALTERNATIVE_NAME, der::sequence(&[name])));
         }
         if let Some((uri, issuer)) = &self.list {
             let mut point = vec![der::tlv(

@@ -45,8 +45,7 @@ pub(crate) fn of_length(length: usize) -> Result<Vec<u8>, AuthorityError> {
 
 fn search(length: usize) -> Result<Vec<u8>, AuthorityError> {
     // Of the names in a chain, the root's is the same on all platforms.
-    let names = Names::of("", 0);
-    let root = Link::new(project(), &names, Place::Root, Purpose::Rcfg)?;
+    let root = Link::new(project(), &Names::of("", 0), Place::Root, Purpose::Rcfg)?;
     for serial in SERIAL.rev() {
         for comment in [None, fitting(&root, serial, length)?] {
             for counter in 0..SIGNATURES {
@@ -84,6 +83,7 @@ fn make(
     counter: u32,
     comment: Option<usize>,
 ) -> Result<Vec<u8>, AuthorityError> {
+    const IA5_STRING: u8 = 0x16;
     const COMMENT: &[u64] = &[2, 16, 840, 1, 113_730, 1, 13];
     const TEXT: &str = "This root belongs to the software device amt-sim. Its key is public: trust it in tests only. ";
     let mut params = root.params();
@@ -93,7 +93,7 @@ fn make(
     params.serial_number = Some(SerialNumber::from(number));
     if let Some(length) = comment {
         let text: Vec<u8> = TEXT.bytes().cycle().take(length).collect();
-        let content = der::tlv(0x16, &text);
+        let content = der::tlv(IA5_STRING, &text);
         let extension = CustomExtension::from_oid_content(COMMENT, content);
         params.custom_extensions.push(extension);
     }

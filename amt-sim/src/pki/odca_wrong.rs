@@ -273,7 +273,10 @@ impl WrongChain {
                 other.push(DnType::CommonName, "www.intel.com");
                 links[ISSUING].subject = other;
             }
-            Self::OtherRoot => links[ROOT].holder = Holder::new(seed, "another Root")?,
+            Self::OtherRoot => {
+                links[ROOT].holder = Holder::new(seed, "another Root")?;
+                links[ROOT].made = None;
+            }
             Self::Expired => links[LEAF].until = (2025, 9, 1),
             Self::ExpiredAuthority => links[KERNEL].until = (2025, 9, 1),
             Self::NotYetValid => links[LEAF].since = (2045, 1, 1),

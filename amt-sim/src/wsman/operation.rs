@@ -400,12 +400,15 @@ fn invoke(
         output,
         after,
         fault,
-    } = (method.call)(&mut Call {
-        fw,
-        caller,
-        instance,
-        input: &input,
-    });
+    } = match fw.strike_method(name) {
+        Some(value) => Outcome::status(value),
+        None => (method.call)(&mut Call {
+            fw,
+            caller,
+            instance,
+            input: &input,
+        }),
+    };
     if let Some(fault) = fault {
         return Err(fault.into());
     }

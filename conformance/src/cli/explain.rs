@@ -82,8 +82,9 @@ fn say(requirement: &Requirement, out: &mut dyn Write) -> Result<(), Stop> {
         "\n  The {} {}: {}",
         requirement.who, requirement.level, requirement.text
     )?;
-    let mut line = |name: &str, text: &str| writeln!(out, "  {name:<9} {text}");
-    line("\n  grade", requirement.grade.word())?;
+    writeln!(out)?;
+    let mut line = |name: &str, text: &str| writeln!(out, "  {name:<11} {text}");
+    line("grade", requirement.grade.word())?;
     line("source", &requirement.source)?;
     for (name, text) in [
         ("why", &requirement.why),

@@ -8,7 +8,9 @@ mod doctor;
 mod explain;
 mod ledger;
 mod list;
+mod report;
 mod run;
+mod sweep;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 use amt_sim::diagnostic::Diagnostic;
 use clap::{Args, Parser, Subcommand};
 
+use crate::report::Format;
 use crate::requirement::Ledger;
 use crate::role::Misbehaviour;
 use crate::role::target::Programs;
@@ -44,9 +47,11 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run scenarios; writes DIR/report.json and DIR/junit.xml
+    /// Run scenarios; writes DIR/report.json, junit.xml, report.sarif, report.html, a badge
     #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
+    /// Draw a report again from its report.json
+    Report(ReportArgs),
     /// List scenarios, or targets, or facts
     List(ListArgs),
     /// Check scenario and target files; those that come with the program when none is named
@@ -60,6 +65,10 @@ enum Command {
         #[arg(long)]
         whole: bool,
     },
+    /// Try one fault at every point of a run: no role may hang, or claim what it did not do
+    ///
+    /// What is found is reduced to the smallest schedule of faults and written as a scenario file.
+    Sweep(SweepArgs),
     /// Look whether this machine can run real agents
     Doctor(DoctorArgs),
     /// The bundled reference agent, as a program of its own
@@ -74,6 +83,9 @@ struct RunArgs {
     /// Scenarios to run, such as `discovery.* and not tag:fault` or `requirement:P01`
     #[arg(long, value_name = "EXPR")]
     filter: Option<String>,
+    /// Scenario files of your own, in place of those that come with the program
+    #[arg(long, value_name = "FILE")]
+    file: Vec<PathBuf>,
     /// The program under test: a target file, or the name of one that comes with this program
     #[arg(long, value_name = "FILE|NAME")]
     target: Option<String>,
@@ -105,6 +117,19 @@ struct RunArgs {
     /// Runs at a time; as many as there are processors when absent
     #[arg(long, value_name = "N")]
     jobs: Option<std::num::NonZeroUsize>,
+    /// Also write everything that is needed to look into the runs elsewhere: journals, captures, scenarios. The captures
+    /// hold what is secret
+    #[arg(long, value_name = "FILE.zip|DIR")]
+    bundle: Option<PathBuf>,
+    /// Of which runs the report keeps what went over the wire: findings or all
+    #[arg(long, value_name = "WHICH", default_value = "findings", value_parser = parse_evidence)]
+    evidence: EvidenceChoice,
+    /// Do not take passwords and keys out of the report
+    #[arg(long)]
+    show_secrets: bool,
+    /// Print annotations for GitHub Actions; they are printed anyway where GITHUB_ACTIONS is set
+    #[arg(long)]
+    github: bool,
     /// Warnings count as findings
     #[arg(long)]
     strict: bool,
@@ -114,6 +139,39 @@ struct RunArgs {
     /// Switch off a rule of the device: the suite must notice
     #[arg(long, value_name = "RULE")]
     without: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct EvidenceChoice {
+    all: bool,
+}
+
+fn parse_evidence(text: &str) -> Result<EvidenceChoice, String> {
+    match text {
+        "findings" => Ok(EvidenceChoice { all: false }),
+        "all" => Ok(EvidenceChoice { all: true }),
+        _ => Err("write findings or all".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// The folder that `conformance run --report` wrote, or a report.json
+    #[arg(value_name = "DIR|FILE", default_value = "report")]
+    report: PathBuf,
+    /// Print it as terminal, junit, sarif, github, badge, badge-json or html; all files are written anew when absent
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    format: Option<Format>,
+    /// Write to this file instead
+    #[arg(long, value_name = "FILE", requires = "format")]
+    output: Option<PathBuf>,
+}
+
+fn parse_format(text: &str) -> Result<Format, String> {
+    Format::named(text).ok_or_else(|| {
+        let known: Vec<&str> = Format::ALL.iter().map(|format| format.word()).collect();
+        format!("known: {}", known.join(", "))
+    })
 }
 
 #[derive(Debug, Args)]
@@ -150,6 +208,34 @@ struct ListArgs {
     /// The vocabulary of scenarios and target files
     #[arg(long)]
     facts: bool,
+}
+
+#[derive(Debug, Args)]
+struct SweepArgs {
+    /// The scenario, or several by a filter; on its newest device unless one is named
+    #[arg(value_name = "SCENARIO[@PROFILE]")]
+    run: String,
+    /// Everything that looks random follows from this number
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Single faults that are tried at most, spread over the run
+    #[arg(long, value_name = "N", default_value = "2000")]
+    limit: usize,
+    /// Schedules of two to four faults, drawn by the seed
+    #[arg(long, value_name = "N", default_value = "50")]
+    several: usize,
+    /// Where scenarios about what was found go
+    #[arg(long, value_name = "DIR", default_value = "found")]
+    out: PathBuf,
+    /// Scenario files of your own, in place of those that come with the program
+    #[arg(long, value_name = "FILE")]
+    file: Vec<PathBuf>,
+    /// Runs at a time; as many as there are processors when absent
+    #[arg(long, value_name = "N")]
+    jobs: Option<std::num::NonZeroUsize>,
+    /// Let the bundled roles make this mistake: the sweep must find it
+    #[arg(long, value_name = "MISTAKE", value_parser = parse_misbehaviour)]
+    misbehave: Option<Misbehaviour>,
 }
 
 #[derive(Debug, Args)]
@@ -285,16 +371,44 @@ fn shown(errors: &[Diagnostic]) -> String {
 fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
     match command {
         Command::Run(args) => run::run(args, console),
+        Command::Report(args) => report::report(args, console),
         Command::List(args) => list::list(args, console),
         Command::Check { files } => check::check(files, console),
         Command::Ledger(args) => ledger::ledger(args, console),
         Command::Explain { id, whole } => explain::explain(id, *whole, console),
+        Command::Sweep(args) => sweep::run(args, console),
         Command::Doctor(args) => doctor::doctor(args, console),
         Command::Agent { command } => match command {
             AgentCommand::Discover(args) => agent::discover(args, console),
             AgentCommand::SetUp(args) => agent::set_up(args, console),
         },
     }
+}
+
+/// The ledger, and the scenarios of these files, or those that come with the program when there are none; with the text
+/// of each file by its path.
+#[allow(
+    clippy::type_complexity,
+    reason = "three things that belong together once"
+)]
+fn library(files: &[PathBuf]) -> Result<(Ledger, Library, Vec<(String, String)>), Stop> {
+    let ledger = Ledger::builtin().map_err(|errors| Stop::files(&errors))?;
+    let mut texts = Vec::new();
+    for file in files {
+        let path = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Stop::wrong(format!("cannot read {path}: {error}")))?;
+        texts.push((path, text));
+    }
+    if files.is_empty() {
+        let builtin = fixtures::SCENARIOS.iter();
+        texts.extend(builtin.map(|file| (file.path.to_owned(), file.text.to_owned())));
+    }
+    let pairs = texts
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()));
+    let library = Library::parse(pairs, &ledger).map_err(|errors| Stop::files(&errors))?;
+    Ok((ledger, library, texts))
 }
 
 /// The ledger and the scenarios that come with the program.

@@ -59,6 +59,10 @@ impl Truth {
         &self.profile
     }
 
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     pub fn hostname(&self) -> &str {
         &self.profile.network.hostname
     }

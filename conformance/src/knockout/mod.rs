@@ -48,6 +48,8 @@ pub enum Mutation {
     DoesNothing,
     /// Every role does its work and says that it failed.
     SaysFailed,
+    /// Every role does its work and never says anything.
+    Hangs,
 }
 
 impl Mutation {
@@ -64,6 +66,7 @@ impl std::fmt::Display for Mutation {
             Self::Mistake(mistake) => f.pad(mistake.word()),
             Self::DoesNothing => f.pad("does-nothing"),
             Self::SaysFailed => f.pad("says-failed"),
+            Self::Hangs => f.pad("hangs"),
         }
     }
 }
@@ -76,7 +79,8 @@ pub struct Row {
     pub fate: Fate,
     /// Runs that noticed, `SCENARIO@PROFILE`, one for each scenario.
     pub noticed_by: Vec<String>,
-    /// Scenarios that claim it and did not notice on any device.
+    /// Scenarios that claim it and did not notice on any device. Where another one does notice, these show the other
+    /// side of the rule: what it allows.
     pub silent: Vec<String>,
     /// Unit tests that the ledger names.
     pub unit_tests: Vec<String>,
@@ -103,7 +107,7 @@ pub struct CheckRow {
     pub question: &'static str,
     /// Rules and mistakes that turn it red.
     pub turned_red_by: BTreeSet<String>,
-    /// A role that does nothing, or says that it failed, turns it red.
+    /// A role that does nothing, says that it failed, or hangs turns it red.
     pub needs_somebody: bool,
 }
 
@@ -156,7 +160,7 @@ impl Survey {
 
     /// Whether something claims to be tested and is not.
     pub fn is_silent(&self) -> bool {
-        let silent = |row: &Row| row.fate == Fate::Silent || !row.silent.is_empty();
+        let silent = |row: &Row| row.fate == Fate::Silent;
         !self.broken.is_empty()
             || self.rules.iter().any(silent)
             || self.mistakes.iter().any(silent)

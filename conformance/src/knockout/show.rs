@@ -32,12 +32,12 @@ fn table(f: &mut fmt::Formatter<'_>, what: &str, rows: &[Row]) -> fmt::Result {
         if let Some(trouble) = &row.trouble {
             writeln!(f, "          {trouble}")?;
         }
+        let what = match row.fate {
+            Fate::Silent => "claims it and does not notice",
+            _ => "shows what it allows",
+        };
         for scenario in &row.silent {
-            writeln!(
-                f,
-                "  SILENT  {} claims {} and does not notice",
-                scenario, row.name
-            )?;
+            writeln!(f, "          {:<44} {scenario} {what}", row.name)?;
         }
     }
     writeln!(f)

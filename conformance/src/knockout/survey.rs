@@ -113,7 +113,7 @@ fn mutations(scenario: &Scenario) -> impl Iterator<Item = Mutation> + '_ {
         .map(|mistake| Mutation::Mistake(*mistake));
     rules
         .chain(mistakes)
-        .chain([Mutation::DoesNothing, Mutation::SaysFailed])
+        .chain([Mutation::DoesNothing, Mutation::SaysFailed, Mutation::Hangs])
 }
 
 fn concerns(mistake: Misbehaviour, scenario: &Scenario) -> bool {
@@ -134,6 +134,7 @@ fn play_one(ledger: &Ledger, task: &Task<'_>) -> Seen {
         Some(Mutation::Mistake(mistake)) => misbehaviour = Some(mistake),
         Some(Mutation::DoesNothing) => tampering = Tampering::DoesNothing,
         Some(Mutation::SaysFailed) => tampering = Tampering::SaysFailed,
+        Some(Mutation::Hangs) => tampering = Tampering::Hangs,
     }
     let engine = Engine {
         ledger,

@@ -13,7 +13,7 @@ pub mod target;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::fact::{Fact, Facts, Feature};
 use crate::scenario::Outcome;
@@ -46,7 +46,7 @@ pub enum Ending {
 }
 
 /// One run of a real program.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Process {
     /// Program and arguments as they were given.
     pub command: Vec<String>,
@@ -185,6 +185,8 @@ words! {
         AlwaysPresent = "always-present",
         /// Agent: changes the device although it was asked to look.
         ChangesTheDevice = "changes-the-device",
+        /// Agent: makes up what it could not find out, and a UUID where the board has none.
+        InventsFacts = "invents-facts",
         /// Console: recommends the secure method only above 15.
         RecommendAbove15 = "recommend-above-15",
         /// Console: recommends the secure method for everything.
@@ -211,6 +213,8 @@ words! {
         CheckerOnlyCertificate = "checker-only-certificate",
         /// Checker: looks at the timestamp only, whatever it was told.
         CheckerOnlyTimestamp = "checker-only-timestamp",
+        /// Whoever reads the record: takes the time for local time, and the hash from wherever it is not.
+        MisreadsRecord = "misreads-record",
         /// Checker: takes a record without a certificate for a genuine one.
         CheckerForgivesUnsigned = "checker-forgives-unsigned",
         /// Agent: starts the legacy flow where the secure one is recommended.

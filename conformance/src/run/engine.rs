@@ -2,15 +2,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use amt_sim::{Device, Entry, Event, Fault, Mode, Preset, Rules};
 
 use super::check::{Asked, Scene, judge, mode_word};
+use super::evidence::{Captured, Evidence};
 use super::plan::Case;
-use super::verdict::{Blame, Check, CheckVerdict, Run, Verdict};
+use super::secrets::Secrets;
+use super::sequence::Epoch;
+use super::verdict::{Blame, Check, CheckVerdict, Performed, Run, Verdict};
 use super::world::World;
-use crate::fact::{Facts, Truth};
+use crate::fact::{Fact, Facts, Truth, project};
 use crate::requirement::{Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
@@ -49,6 +52,8 @@ pub enum Tampering {
     DoesNothing,
     /// Every role does what it was told, and says that it failed.
     SaysFailed,
+    /// Every role does what it was told, and never says anything.
+    Hangs,
 }
 
 /// A reference role that is busy longer than this on the device's clock hangs.
@@ -57,13 +62,22 @@ const REFERENCE_LIMIT: Duration = Duration::from_secs(300);
 impl Engine<'_> {
     /// Runs one case to its verdict. Never panics, whatever happens inside.
     pub fn run(&self, case: &Case<'_>) -> Run {
-        self.run_tampered(case, Tampering::None)
+        self.run_with(case, Tampering::None, Evidence::default())
     }
 
     /// The same with roles that the harness itself holds back.
     pub fn run_tampered(&self, case: &Case<'_>, tampering: Tampering) -> Run {
+        self.run_with(case, tampering, Evidence::default())
+    }
+
+    /// The same, with what is wanted of it beside the verdict.
+    pub fn run_for(&self, case: &Case<'_>, evidence: Evidence) -> Run {
+        self.run_with(case, Tampering::None, evidence)
+    }
+
+    fn run_with(&self, case: &Case<'_>, tampering: Tampering, evidence: Evidence) -> Run {
         let mut run = empty_run(case);
-        let subject = AssertUnwindSafe(|| self.try_run(case, tampering));
+        let subject = AssertUnwindSafe(|| self.try_run(case, tampering, evidence));
         match catch_unwind(subject) {
             Ok(Ok(done)) => run = done,
             Ok(Err(why)) => {
@@ -98,7 +112,12 @@ impl Engine<'_> {
         run
     }
 
-    fn try_run(&self, case: &Case<'_>, tampering: Tampering) -> Result<Run, String> {
+    fn try_run(
+        &self,
+        case: &Case<'_>,
+        tampering: Tampering,
+        evidence: Evidence,
+    ) -> Result<Run, String> {
         if let Some(reason) = self.not_applicable(case) {
             return Ok(Run {
                 verdict: Verdict::NotApplicable,
@@ -106,7 +125,24 @@ impl Engine<'_> {
                 ..empty_run(case)
             });
         }
-        let device = self.device(case).map_err(|error| error.to_string())?;
+        let mut device = self.device(case).map_err(|error| error.to_string())?;
+        device.record_streams(true);
+        device.record_secrets(evidence.capture);
+        // Device time begins about now, on the clock that counts for this subject.
+        let epoch = match self.subject {
+            Subject::Reference => Epoch {
+                power_on: Duration::from_secs(u64::try_from(device.clock().0).unwrap_or_default()),
+                real_time: false,
+            },
+            Subject::Agent(_) => Epoch {
+                power_on: SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default(),
+                real_time: true,
+            },
+        };
+        let mut secrets = Secrets::default();
+        secrets.look_into(&device);
         let mode = mode_word(&device);
         let world = match self.subject {
             Subject::Reference => World::in_virtual_time(device),
@@ -123,6 +159,9 @@ impl Engine<'_> {
             checks: Vec::new(),
             faults: case.scenario.device.faults.clone(),
             tampering,
+            actions: Vec::new(),
+            epoch,
+            secrets,
         };
         Ok(Run {
             mode,
@@ -177,6 +216,7 @@ fn empty_run(case: &Case<'_>) -> Run {
         id: case.id(),
         scenario: case.scenario.id.clone(),
         title: case.scenario.title.clone(),
+        file: case.scenario.file.clone(),
         profile: case.profile.name.clone(),
         mode: String::new(),
         seed: case.seed,
@@ -191,7 +231,10 @@ fn empty_run(case: &Case<'_>) -> Run {
         remarks: Vec::new(),
         processes: Vec::new(),
         device_time_ms: 0,
+        sequence: None,
         journal: Vec::new(),
+        actions: Vec::new(),
+        captured: Captured::default(),
     }
 }
 
@@ -211,6 +254,10 @@ struct Stage<'e> {
     /// Everything that the device was told to do wrong.
     faults: Vec<Fault>,
     tampering: Tampering,
+    actions: Vec<Performed>,
+    epoch: Epoch,
+    /// What the device knew and nobody else should.
+    secrets: Secrets,
 }
 
 /// The last action.
@@ -298,10 +345,22 @@ impl Stage<'_> {
             console.recommend(&mut report.facts);
             report.unmapped.remove(&crate::fact::Fact::RECOMMENDATION);
         }
-        if self.tampering == Tampering::SaysFailed {
-            report.ending = Ending::Outcome(Outcome::Failed);
+        match self.tampering {
+            Tampering::SaysFailed => report.ending = Ending::Outcome(Outcome::Failed),
+            Tampering::Hangs => report.ending = Ending::Outcome(Outcome::Hung),
+            Tampering::None | Tampering::DoesNothing => {}
         }
-        self.truth = Some(self.world.truth());
+        let truth = self.world.truth();
+        self.actions.push(Performed {
+            action,
+            ending: report.ending.clone(),
+            mode: truth.mode(),
+            lies: lies(&report.facts, &truth),
+            facts: report.facts.clone(),
+        });
+        self.truth = Some(truth);
+        let secrets = &mut self.secrets;
+        self.world.with(|device| secrets.look_into(device));
         self.last = Some(Acted {
             report,
             took,
@@ -395,9 +454,30 @@ impl Stage<'_> {
             processes: report.processes,
             device_time_ms: u64::try_from(self.world.now().as_millis()).unwrap_or(u64::MAX),
             journal,
+            actions: self.actions,
+            captured: Captured {
+                recording: self.world.with(Device::take_recording),
+                epoch: self.epoch,
+                secrets: self.secrets,
+                ..Captured::default()
+            },
             ..empty_run(self.case)
         }
     }
+}
+
+/// What was said of the device and is not so.
+fn lies(facts: &Facts, truth: &Truth) -> Vec<Fact> {
+    let false_ones = facts.iter().filter(|(fact, said)| {
+        let expected = fact.expected(truth);
+        fact.is_of_the_device()
+            && !expected.any_of.iter().any(|allowed| {
+                allowed
+                    .as_ref()
+                    .is_some_and(|allowed| project(allowed, said) == **said)
+            })
+    });
+    false_ones.map(|(fact, _)| *fact).collect()
 }
 
 /// Whether the scenario itself judges how the action ends, before the next one begins.

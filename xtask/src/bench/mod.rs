@@ -11,6 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
+use amt_sim::host::backend::{self, Backend};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Serialize;
@@ -66,6 +67,17 @@ pub(crate) fn in_turn(
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
+}
+
+/// The back ends that work on this machine, each with the name of its measurement, as far as that is wanted.
+pub(crate) fn backends(
+    work: &'static str,
+    wanted: &impl Fn(&str) -> bool,
+) -> impl Iterator<Item = (Backend, String)> {
+    Backend::ALL
+        .into_iter()
+        .map(move |backend| (backend, format!("{work}.{backend}")))
+        .filter(|(backend, name)| wanted(name) && backend::choose(Some(*backend)).is_ok())
 }
 
 /// An example of one of our packages, built for release: what is measured must not be a debug build's doing.

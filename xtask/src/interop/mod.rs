@@ -10,6 +10,7 @@ mod meshcentral;
 mod meshcmd;
 mod napalm;
 mod rpc;
+mod rpc_checked;
 mod rpc_setup;
 mod run;
 mod table;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::expected::{Expected, MACHINES, Machine};
 use super::run::{Output, Setting, limited, under_device};
 use super::table::{Outcome, Table};
-use super::{Bench, harness, rpc_setup, tools};
+use super::{Bench, harness, rpc_checked, rpc_setup, tools};
 
 pub(super) const PROGRAM: &str = "rpc-go";
 
@@ -113,6 +113,7 @@ fn check_one(bench: &Bench, program: &Path, table: &mut Table) {
         Outcome::of(result),
     );
     rpc_setup::checks(bench, program, line, &version, table);
+    rpc_checked::checks(bench, program, line, &version, table);
     let target = match line {
         Line::Two => "rpc-go-2",
         Line::Three => "rpc-go",

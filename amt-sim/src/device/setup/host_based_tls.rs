@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::peer::{PeerRefusal, walk};
 use crate::device::account::Interface;
 use crate::device::assumed;
 use crate::device::fault::{FaultEffect, FaultPoint, Occasion};
@@ -20,8 +19,6 @@ use crate::device::firmware::Firmware;
 use crate::device::journal::Event;
 use crate::device::mode::{Mode, Refusal, Trigger};
 use crate::device::profile::{HashAlgorithm, HostBasedAgain};
-use crate::device::rule::Rule;
-use crate::pki::chain::Trust;
 use crate::pki::{Exhibit, OnDieChain, WrongChain, fingerprint};
 use crate::time::Instant;
 
@@ -38,20 +35,6 @@ pub struct Announced {
     /// A server far away comes through the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub host_vpn: bool,
-}
-
-/// The certificate that was announced, with a chain that holds.
-pub(super) fn judge(fw: &mut Firmware, chain: &[Vec<u8>]) -> Result<Trust, PeerRefusal> {
-    let announced = fw.state.announced.clone().ok_or(PeerRefusal::NotInSetup)?;
-    let leaf = chain.first().map(Vec::as_slice).unwrap_or_default();
-    let hash = crate::hex::encode(&fingerprint(announced.algorithm, leaf));
-    if hash != announced.hash && fw.enforced(Rule::SETUP_ANNOUNCED_LEAF) {
-        return Err(PeerRefusal::OtherLeaf);
-    }
-    if !announced.suffixes.is_empty() {
-        fw.assume(assumed::HOST_SUFFIXES);
-    }
-    walk(fw, chain, &announced.suffixes)
 }
 
 /// `StartConfigurationHBased`: into set-up through the host. What comes back is the hash, by the same algorithm, of the
@@ -135,7 +118,11 @@ pub(crate) fn on_die(fw: &mut Firmware) -> Option<Arc<OnDieChain>> {
         let amt = fw.profile.firmware.parts()[0];
         let family = &fw.profile.platform.family;
         // It fails for no seed that anybody will draw.
-        let chain = OnDieChain::for_device(fw.seed, family, amt).ok()?;
+        let chain = match fw.profile.tls.on_die_dns_name.as_str() {
+            "" => OnDieChain::for_device(fw.seed, family, amt),
+            name => OnDieChain::for_device_called(fw.seed, family, amt, name),
+        };
+        let chain = chain.ok()?;
         if amt < SEEN_SINCE {
             fw.assume(assumed::ON_DIE_NAMES);
         }

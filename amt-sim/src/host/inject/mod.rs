@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
-use self::image::Finding;
+use self::image::{Finding, Unfit};
 use super::process;
 use super::shared::SharedDevice;
 use crate::device::Event;
@@ -87,7 +87,8 @@ struct Identity {
 /// What is to be done to the processes of one file.
 #[derive(Debug)]
 enum Plan {
-    Nothing,
+    /// It has none that could be replaced.
+    Nothing(Unfit),
     Replace {
         found: Finding,
         ours: Vec<u8>,
@@ -130,9 +131,11 @@ impl Injector {
             return Ok(());
         };
         let file = File::open(&found).map_err(|error| refused(unreadable(&error)))?;
-        let (_, bytes) = contents(&file).map_err(|error| refused(unreadable(&error)))?;
-        let found = image::find(&bytes).map_err(|unfit| refused(unfit.to_string()))?;
-        replacement(&found).map(drop).map_err(refused)
+        match &*self.plan(&file).map_err(refused)? {
+            Plan::Replace { .. } => Ok(()),
+            Plan::Nothing(unfit) => Err(refused(unfit.to_string())),
+            Plan::Refuse(why) => Err(refused(why.clone())),
+        }
     }
 
     /// How many processes have our root, and the first one that should have but has not.
@@ -153,7 +156,7 @@ impl Injector {
             };
             let plan = self.plan(&file)?;
             match &*plan {
-                Plan::Nothing => Ok(None),
+                Plan::Nothing(_) => Ok(None),
                 Plan::Refuse(why) => Err(why.clone()),
                 Plan::Replace { found, ours } => {
                     let done = replace(process, found, ours, still_there)?;
@@ -175,11 +178,9 @@ impl Injector {
         }
         let (identity, bytes) = contents(file).map_err(|error| unreadable(&error))?;
         let plan = Arc::new(match image::find(&bytes) {
-            Err(image::Unfit::Several(count)) => {
-                Plan::Refuse(image::Unfit::Several(count).to_string())
-            }
+            Err(unfit @ Unfit::Several(_)) => Plan::Refuse(unfit.to_string()),
             // Most programs have none.
-            Err(_) => Plan::Nothing,
+            Err(unfit) => Plan::Nothing(unfit),
             Ok(found) => match replacement(&found) {
                 Ok(ours) => Plan::Replace { found, ours },
                 Err(why) => Plan::Refuse(why),

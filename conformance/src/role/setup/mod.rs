@@ -109,6 +109,9 @@ impl Cast {
         let mut facts = Facts::new();
         let result = self.try_act(action, order, host, &mut facts);
         let looked = look(host, &mut facts);
+        if self.misbehaviour == Some(Misbehaviour::MisreadsRecord) {
+            record::misread(&mut facts);
+        }
         let mut report = ActionReport::done(facts);
         let good = match result {
             Ok(good) => good,

@@ -80,3 +80,15 @@ pub(super) fn tell(record: Option<&Record>, facts: &mut Facts) {
         facts.insert(Fact::RECORD_NAME, json!(name));
     }
 }
+
+/// The mistakes of [`MisreadsRecord`](crate::role::Misbehaviour::MisreadsRecord): another hour, another hash, and both
+/// where there is none.
+pub(super) fn misread(facts: &mut Facts) {
+    let time = facts.get(&Fact::RECORD_TIME).and_then(|time| time.as_str());
+    let other = match time {
+        Some(time) => format!("{}+02:00", time.trim_end_matches('Z')),
+        None => "2004-01-01T00:00:00Z".to_owned(),
+    };
+    facts.insert(Fact::RECORD_TIME, json!(other));
+    facts.insert(Fact::RECORD_CERTIFICATE, json!("00".repeat(32)));
+}
