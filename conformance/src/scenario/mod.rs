@@ -18,8 +18,8 @@ use amt_sim::{Fault, Mode};
 
 pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
 pub use order::{
-    Anchors, ChainForm, HashForm, LooksAt, LooksFor, NonceForm, Order, RogueClock, RogueSigns,
-    SendForm, SignatureForm, Way,
+    Anchors, Announces, ChainForm, HashForm, LooksAt, LooksFor, NonceForm, Order, RogueClock,
+    RogueSigns, SendForm, SignatureForm, Way,
 };
 pub(crate) use parse::changed_profile;
 pub use parse::parse;

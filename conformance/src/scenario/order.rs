@@ -138,6 +138,16 @@ words! {
     }
 }
 
+words! {
+    /// Which hash the console hands down for the device.
+    Announces {
+        /// That of the certificate that the SCA will show.
+        Leaf = "leaf",
+        /// That of another one.
+        Other = "other",
+    }
+}
+
 /// What exactly a role does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
@@ -155,6 +165,7 @@ pub struct Order {
     pub clock: RogueClock,
     pub looks_for: LooksFor,
     pub anchors: Anchors,
+    pub announces: Announces,
 }
 
 impl Default for Order {
@@ -173,6 +184,7 @@ impl Default for Order {
             clock: RogueClock::Untouched,
             looks_for: LooksFor::Platform,
             anchors: Anchors::Root,
+            announces: Announces::Leaf,
         }
     }
 }
@@ -238,6 +250,13 @@ impl Order {
                     LooksFor::ALL,
                 );
                 set(&mut order.anchors, table, findings, "knows", Anchors::ALL);
+                set(
+                    &mut order.announces,
+                    table,
+                    findings,
+                    "announces",
+                    Announces::ALL,
+                );
                 order.take_algorithm(table);
             }
             Action::ApplicationUnprovision => {

@@ -33,7 +33,7 @@ use super::console::ReferenceConsole;
 use super::setup::Host;
 use super::{ActionReport, Ending, Misbehaviour, Wanted};
 use crate::fact::{Fact, Facts, Feature};
-use crate::scenario::{Anchors, LooksFor, Order, Outcome};
+use crate::scenario::{Anchors, Announces, LooksFor, Order, Outcome};
 use crate::wire::ClientError;
 use crate::wire::amthi::AmthiError;
 use crate::wire::upid::HardwareId;
@@ -155,7 +155,7 @@ impl Cast {
         stage(facts, Stage::Discovered);
         let identity = Identity::of(order.certificate)?;
         let algorithm = u8::try_from(order.algorithm).unwrap_or(0);
-        let announced = self.own_hash(&identity, algorithm);
+        let announced = self.own_hash(&identity, algorithm, order.announces);
         let hardware = match order.looks_for {
             LooksFor::Chain => None,
             _ => self.agent.hardware_id(host)?,
@@ -220,13 +220,13 @@ impl Cast {
     }
 
     /// Step 5: what the SCA sends down for the device.
-    fn own_hash(&self, identity: &Identity, algorithm: u8) -> Vec<u8> {
+    fn own_hash(&self, identity: &Identity, algorithm: u8, announces: Announces) -> Vec<u8> {
         // requirement `agent.setup.leaf-hash`
-        let der = match self.misbehaviour {
-            Some(Misbehaviour::AgentSendsRootHash) => identity.chain.last().map(Vec::as_slice),
-            _ => None,
+        let of_root = self.misbehaviour == Some(Misbehaviour::AgentSendsRootHash);
+        let der = match identity.chain.last() {
+            Some(root) if of_root || announces == Announces::Other => root,
+            _ => identity.leaf(),
         };
-        let der = der.unwrap_or_else(|| identity.leaf());
         match algorithm {
             3 => Sha384::digest(der).to_vec(),
             _ => Sha256::digest(der).to_vec(),
