@@ -7,6 +7,7 @@ use amt_sim::Rules;
 use amt_sim::device::Rule;
 
 use super::{CheckKey, CheckRow, Fate, Mutation, Row, Survey};
+use crate::fact::Feature;
 use crate::requirement::Ledger;
 use crate::role::Misbehaviour;
 use crate::run::{Case, CheckVerdict, Choice, Engine, Plan, PlanError, Run, Subject, Tampering};
@@ -117,6 +118,10 @@ fn mutations(scenario: &Scenario) -> impl Iterator<Item = Mutation> + '_ {
 }
 
 fn concerns(mistake: Misbehaviour, scenario: &Scenario) -> bool {
+    let secure = scenario.needs.contains(&Feature::SecureSetup);
+    if secure || mistake.is_of_secure_flow() {
+        return secure && mistake.is_of_secure_flow();
+    }
     scenario.roles.iter().any(|role| {
         let finds_out = matches!(role, Role::Agent | Role::Console);
         finds_out != mistake.is_of_set_up()
