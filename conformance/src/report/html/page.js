@@ -48,11 +48,12 @@
     return map;
   };
 
+  // Their IDs are not what links say: the browser would scroll to them.
   const views = {
-    findings: document.getElementById("findings"),
-    matrix: el("section", { id: "matrix", role: "tabpanel", "aria-label": "Matrix", hidden: true }),
-    runs: el("section", { id: "runs", role: "tabpanel", "aria-label": "Runs", hidden: true }),
-    run: el("section", { id: "run", hidden: true }),
+    findings: document.getElementById("view-findings"),
+    matrix: el("section", { id: "view-matrix", role: "tabpanel", "aria-label": "Matrix", hidden: true }),
+    runs: el("section", { id: "view-runs", role: "tabpanel", "aria-label": "Runs", hidden: true }),
+    run: el("section", { id: "view-run", hidden: true }),
   };
   main.append(views.matrix, views.runs, views.run);
 
