@@ -327,6 +327,9 @@ impl Stage<'_> {
             // `try_run` pairs them.
             _ => ActionReport::configuration("role and device do not share a clock"),
         };
+        if self.tampering == Tampering::Hangs {
+            self.world.advance(REFERENCE_LIMIT);
+        }
         let took = self.world.now().saturating_sub(started);
         if matches!(self.engine.subject, Subject::Reference) && took > REFERENCE_LIMIT {
             report.ending = Ending::Outcome(Outcome::Hung);
