@@ -1,5 +1,6 @@
 //! The command line: one file a command. Everything it does is in the library.
 
+mod addresses;
 mod ca;
 mod ca_odca;
 mod contract;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amt_sim::device::Interface;
+use amt_sim::host::LocalPorts;
 use amt_sim::host::backend::{self, Backend, Options};
 use amt_sim::host::inject::{Injector, Scope};
 use amt_sim::host::local_ports::Reach;
 use amt_sim::host::signals::{self, StopSignal};
-use amt_sim::host::{HelloSender, LocalPorts};
 use clap::{Args, ValueEnum};
 
 use super::CommandError;
@@ -145,7 +145,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
     let status = running.wait()?;
     serve_daemons(&running)?;
     running.stop()?;
-    hello.map_or(Ok(()), HelloSender::stop)?;
+    hello.stop()?;
     for ports in [ports, lan].into_iter().flatten() {
         ports.stop()?;
     }

@@ -178,6 +178,10 @@ assumptions! {
     OTP_LIFE = "device.assumed.otp-life";
     /// In set-up over TLS, DigestPassword may be 32 hex digits.
     HEX_DIGEST_PASSWORD = "device.assumed.hex-digest-password";
+    /// Set-up without an agent: how long the interface stays open.
+    OOB_BARE_METAL = "device.assumed.bare-metal-period";
+    /// StartConfiguration is answered with CERTIFICATE_NOT_READY while the key is made before set-up mode.
+    OOB_KEY_FIRST = "device.assumed.key-before-set-up";
     /// A seed for random numbers is there always.
     RNG_SEED = "device.assumed.rng-seed";
     /// The suffixes of StartConfigurationHBased count as domains of the device, learnt and not typed in.

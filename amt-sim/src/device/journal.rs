@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
 use super::setup::peer::PeerRefusal;
-use super::setup::{Announced, DialEnd, KeyStage, SetupMethod, SetupRefusal};
+use super::setup::{Announced, Delivery, DialEnd, HelloStop, KeyStage, SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
 use crate::tls::{FailureKind as TlsFailureKind, Version as TlsVersion};
@@ -263,9 +263,19 @@ pub enum Event {
         retry: u32,
         #[serde(with = "hex_bytes")]
         bytes: Vec<u8>,
+        #[serde(default, skip_serializing_if = "Delivery::is_usual")]
+        delivery: Delivery,
     },
     /// What became of a Hello message.
     HelloEnded { dial: u32, end: DialEnd },
+    /// No more Hello messages come in this set-up.
+    HelloStopped { sent: u32, why: HelloStop },
+    /// A seed for random numbers.
+    SeedGeneration {
+        stage: KeyStage,
+        /// Device time that it takes, where it starts.
+        takes_ms: u64,
+    },
     /// The on-die root that is compiled into a program was replaced by the device's, in the memory of one process.
     /// Nothing that this process says about the device's certificates holds without this.
     RootInjected {

@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as WallInstant};
+use std::time::{Duration, Instant as WallInstant, SystemTime, UNIX_EPOCH};
 
 use super::state_file::StateFile;
 use super::sys;
+use crate::capture::Capture;
 use crate::device::Entry;
 use crate::machine::Device;
 use crate::time::Instant;
@@ -21,9 +23,10 @@ pub struct SharedDevice {
 struct Inner {
     device: Mutex<Device>,
     clock: Mutex<Clock>,
-    watches: Mutex<Vec<Arc<OwnedFd>>>,
+    watches: Mutex<Vec<Arc<Wake>>>,
     sinks: Mutex<Vec<Sink>>,
     memory: Mutex<Option<StateFile>>,
+    capture: Mutex<Option<(Capture, File)>>,
 }
 
 /// How device time goes by.
@@ -66,19 +69,73 @@ pub type Sink = Box<dyn FnMut(&[Entry]) + Send>;
 /// Tells one front end that another one (or time) touched the device: readable when it did.
 #[derive(Debug)]
 pub struct Watch {
-    event: Arc<OwnedFd>,
+    wake: Arc<Wake>,
+}
+
+#[derive(Debug)]
+enum Wake {
+    Event(OwnedFd),
+    /// One of many devices at a front end.
+    Bell {
+        bell: Arc<Bell>,
+        member: u32,
+    },
+}
+
+/// One descriptor for all devices of a front end, and which of them were touched.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    event: OwnedFd,
+    rung: Mutex<Vec<u32>>,
+}
+
+impl Bell {
+    pub(crate) fn new() -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            event: sys::eventfd()?,
+            rung: Mutex::default(),
+        }))
+    }
+
+    /// Who was touched since this was last asked; some may be named twice.
+    pub(crate) fn rung(&self) -> Vec<u32> {
+        sys::eventfd_clear(self.event.as_fd());
+        std::mem::take(&mut lock(&self.rung))
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
+
+impl Wake {
+    fn raise(&self) {
+        if let Self::Bell { bell, member } = self {
+            lock(&bell.rung).push(*member);
+        }
+        sys::eventfd_raise(self.event());
+    }
+
+    fn event(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Event(event) => event.as_fd(),
+            Self::Bell { bell, .. } => bell.event.as_fd(),
+        }
+    }
 }
 
 impl Watch {
     /// Makes the descriptor quiet again; call it after `poll(2)` said readable.
     pub fn clear(&self) {
-        sys::eventfd_clear(self.event.as_fd());
+        sys::eventfd_clear(self.wake.event());
     }
 }
 
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.event.as_fd()
+        self.wake.event()
     }
 }
 
@@ -107,6 +164,7 @@ impl SharedDevice {
                 watches: Mutex::default(),
                 sinks: Mutex::default(),
                 memory: Mutex::default(),
+                capture: Mutex::default(),
             }),
         }
     }
@@ -120,15 +178,32 @@ impl SharedDevice {
     /// Writes the journal to a file, one JSON object a line.
     pub fn journal_to(&self, mut file: File) {
         self.add_sink(Box::new(move |entries| {
-            let mut text = String::new();
-            for entry in entries {
-                // An entry is strings, numbers and nested tagged values: serialising it cannot fail.
-                text += &serde_json::to_string(entry).unwrap_or_default();
-                text.push('\n');
-            }
             // A full disk must not stop the device; the loss shows as a gap in the numbers.
-            let _ = file.write_all(text.as_bytes());
+            let _ = file.write_all(as_lines(entries).as_bytes());
         }));
+    }
+
+    /// The same without holding the file open: for more devices than a process may have files.
+    pub fn journal_at(&self, path: PathBuf) -> io::Result<()> {
+        File::create(&path)?;
+        self.add_sink(Box::new(move |entries| {
+            let file = File::options().append(true).open(&path);
+            let _ = file.and_then(|mut file| file.write_all(as_lines(entries).as_bytes()));
+        }));
+        Ok(())
+    }
+
+    /// Writes what goes over the wire to a pcapng file, with the secrets of TLS: whoever has the file can read it all.
+    pub fn capture_to(&self, file: File) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let power_on = since
+            .unwrap_or_default()
+            .saturating_sub(self.now() - Instant::POWER_ON);
+        *lock(&self.inner.capture) = Some((Capture::new(power_on), file));
+        self.with(None, |device| {
+            device.record_streams(true);
+            device.record_secrets(true);
+        });
     }
 
     /// Keeps the device's memory in a file from now on, written whenever it changed.
@@ -139,9 +214,21 @@ impl SharedDevice {
 
     /// A wake-up line for one front end.
     pub fn watch(&self) -> io::Result<Watch> {
-        let event = Arc::new(sys::eventfd()?);
-        lock(&self.inner.watches).push(Arc::clone(&event));
-        Ok(Watch { event })
+        Ok(self.watch_by(Wake::Event(sys::eventfd()?)))
+    }
+
+    /// A wake-up line for a front end that serves many devices, of which this is one.
+    pub(crate) fn watch_at(&self, bell: &Arc<Bell>, member: u32) -> Watch {
+        self.watch_by(Wake::Bell {
+            bell: Arc::clone(bell),
+            member,
+        })
+    }
+
+    fn watch_by(&self, wake: Wake) -> Watch {
+        let wake = Arc::new(wake);
+        lock(&self.inner.watches).push(Arc::clone(&wake));
+        Watch { wake }
     }
 
     /// Tells the device the time and does something with it. When that disturbed handles beside those that
@@ -163,15 +250,23 @@ impl SharedDevice {
         self.leap(&mut device);
         let disturbed = after != before;
         fell_due |= before != at_first || device.disturbances() != after;
+        let mut capture = lock(&self.inner.capture);
+        let mut entries = Vec::new();
         if device.has_journal() {
             let mut sinks = lock(&self.inner.sinks);
-            if !sinks.is_empty() {
-                let entries = device.drain_journal();
+            if !sinks.is_empty() || capture.is_some() {
+                entries = device.drain_journal();
                 for sink in sinks.iter_mut() {
                     sink(&entries);
                 }
             }
         }
+        if let Some((capture, file)) = &mut *capture {
+            capture.add(&entries, &device.take_recording());
+            // As with the journal: a full disk must not stop the device.
+            let _ = file.write_all(&capture.take());
+        }
+        drop(capture);
         if let Some(file) = &*lock(&self.inner.memory)
             && device.take_dirty()
             && let Err(error) = file.save(device.state())
@@ -184,10 +279,10 @@ impl SharedDevice {
             return result;
         }
         let mut watches = lock(&self.inner.watches);
-        watches.retain(|event| Arc::strong_count(event) > 1);
-        for event in watches.iter() {
-            if fell_due || !own.is_some_and(|own| Arc::ptr_eq(&own.event, event)) {
-                sys::eventfd_raise(event.as_fd());
+        watches.retain(|wake| Arc::strong_count(wake) > 1);
+        for wake in watches.iter() {
+            if fell_due || !own.is_some_and(|own| Arc::ptr_eq(&own.wake, wake)) {
+                wake.raise();
             }
         }
         result
@@ -217,6 +312,16 @@ impl SharedDevice {
     pub fn now(&self) -> Instant {
         lock(&self.inner.clock).now()
     }
+}
+
+fn as_lines(entries: &[Entry]) -> String {
+    let mut text = String::new();
+    for entry in entries {
+        // An entry is strings, numbers and nested tagged values: serialising it cannot fail.
+        text += &serde_json::to_string(entry).unwrap_or_default();
+        text.push('\n');
+    }
+    text
 }
 
 /// A thread that panicked while it held the lock leaves the device in a state that is still a device's.

@@ -401,7 +401,10 @@ fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
 
 /// The ledger, and the scenarios of these files, or those that come with the program when there are none; with the text
 /// of each file by its path.
-#[allow(clippy::type_complexity, reason = "three things that belong together once")]
+#[allow(
+    clippy::type_complexity,
+    reason = "three things that belong together once"
+)]
 fn library(files: &[PathBuf]) -> Result<(Ledger, Library, Vec<(String, String)>), Stop> {
     let ledger = Ledger::builtin().map_err(|errors| Stop::files(&errors))?;
     let mut texts = Vec::new();
@@ -415,7 +418,9 @@ fn library(files: &[PathBuf]) -> Result<(Ledger, Library, Vec<(String, String)>)
         let builtin = fixtures::SCENARIOS.iter();
         texts.extend(builtin.map(|file| (file.path.to_owned(), file.text.to_owned())));
     }
-    let pairs = texts.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+    let pairs = texts
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()));
     let library = Library::parse(pairs, &ledger).map_err(|errors| Stop::files(&errors))?;
     Ok((ledger, library, texts))
 }

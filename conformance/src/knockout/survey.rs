@@ -113,11 +113,7 @@ fn mutations(scenario: &Scenario) -> impl Iterator<Item = Mutation> + '_ {
         .map(|mistake| Mutation::Mistake(*mistake));
     rules
         .chain(mistakes)
-        .chain([
-            Mutation::DoesNothing,
-            Mutation::SaysFailed,
-            Mutation::Hangs,
-        ])
+        .chain([Mutation::DoesNothing, Mutation::SaysFailed, Mutation::Hangs])
 }
 
 fn concerns(mistake: Misbehaviour, scenario: &Scenario) -> bool {

@@ -4,6 +4,8 @@ mod blame;
 mod check;
 mod engine;
 mod evidence;
+mod lan;
+mod observe;
 mod plan;
 mod pool;
 mod repeat;
@@ -15,10 +17,14 @@ mod world;
 
 pub use engine::{Engine, Subject, Tampering};
 pub use evidence::{Captured, Evidence};
+pub use lan::VirtualLan;
+pub use observe::{Observed, Request};
 pub use plan::{Case, Choice, Plan, PlanError, Shard, select};
 pub use pool::run_all;
 pub use repeat::repeat;
 pub use secrets::{SecretKind, Secrets};
 pub use sequence::{Arrow, Detail, Epoch, Lane, Sequence, Way};
-pub use verdict::{Blame, Check, CheckVerdict, JournalLine, Performed, Place, Repeats, Run, Verdict};
+pub use verdict::{
+    Blame, Check, CheckVerdict, JournalLine, Performed, Place, Repeats, Run, Verdict,
+};
 pub use world::{RealDevice, VirtualDevice, World};

@@ -55,7 +55,11 @@ impl fmt::Display for Wrong {
                 "{action} says that it is done, but the device is {is:?}, not {wanted:?}"
             ),
             Self::LeavesOut { action, fact } => {
-                write!(f, "{action} says that it is done, and leaves out `{}`", fact.name())
+                write!(
+                    f,
+                    "{action} says that it is done, and leaves out `{}`",
+                    fact.name()
+                )
             }
             Self::Lies { action, fact } => {
                 write!(f, "{action} tells a `{}` that is not so", fact.name())
@@ -68,7 +72,10 @@ impl fmt::Display for Wrong {
 /// The first thing that is wrong in a run, measured by the honest one.
 pub(super) fn judge(honest: &Run, run: &Run) -> Option<Wrong> {
     if run.verdict == Verdict::Inconclusive
-        && let Some(what) = run.reason.as_ref().filter(|why| why.contains("a mistake of the harness"))
+        && let Some(what) = run
+            .reason
+            .as_ref()
+            .filter(|why| why.contains("a mistake of the harness"))
     {
         return Some(Wrong::Breaks { what: what.clone() });
     }
@@ -87,7 +94,10 @@ pub(super) fn judge(honest: &Run, run: &Run) -> Option<Wrong> {
                 fact: *fact,
             });
         }
-        let twin = honest.actions.get(index).filter(|twin| twin.action == action);
+        let twin = honest
+            .actions
+            .get(index)
+            .filter(|twin| twin.action == action);
         if let Some(twin) = twin
             && is_done(performed)
             && is_done(twin)

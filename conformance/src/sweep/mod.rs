@@ -131,9 +131,10 @@ pub fn sweep(
                     judge::judge(&honest, &bench.run(fewer))
                 })
             });
-            let struck = run.journal.iter().any(|entry| {
-                matches!(entry.event, amt_sim::Event::FaultInjected { .. })
-            });
+            let struck = run
+                .journal
+                .iter()
+                .any(|entry| matches!(entry.event, amt_sim::Event::FaultInjected { .. }));
             (reduced, struck, judge::same_end(&honest, &run))
         },
         |done| tick(done, total),
@@ -229,7 +230,10 @@ fn several(all: &[Fault], count: usize, seed: Seed) -> Vec<Vec<Fault>> {
         let picks: BTreeSet<usize> = (0..size)
             .map(|pick| draw("sweep fault", turn * 8 + pick, all.len()))
             .collect();
-        picks.into_iter().filter_map(|pick| all.get(pick).cloned()).collect()
+        picks
+            .into_iter()
+            .filter_map(|pick| all.get(pick).cloned())
+            .collect()
     };
     (0..count).map(schedule).collect()
 }

@@ -112,7 +112,11 @@ mod tests {
             "connect:amthi=EBUSY*1",
         ]);
         let needed = |fewer: &[Fault]| {
-            let has = |word: &str| fewer.iter().any(|fault| fault.to_string().starts_with(word));
+            let has = |word: &str| {
+                fewer
+                    .iter()
+                    .any(|fault| fault.to_string().starts_with(word))
+            };
             (has("answer:amthi:0x1a") && has("write:lme")).then(wrong)
         };
         let (small, _) = reduce(all, wrong(), needed);

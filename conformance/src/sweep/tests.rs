@@ -52,7 +52,11 @@ fn swept(run: &str, misbehaviour: Option<Misbehaviour>) -> (Sweep, Vec<String>) 
             profile: case.profile.clone(),
             seed: case.seed,
         });
-        assert!(matches!(run.verdict, Verdict::Fail | Verdict::Warn), "{text}\n{:#?}", run.checks);
+        assert!(
+            matches!(run.verdict, Verdict::Fail | Verdict::Warn),
+            "{text}\n{:#?}",
+            run.checks
+        );
         text
     });
     let texts = texts.collect();

@@ -28,7 +28,12 @@ pub fn scenario_text(
     file.insert("id".to_owned(), id.clone().into());
     file.insert(
         "title".to_owned(),
-        format!("{} Although: {}", sentence(&scenario.title), faults.join(", ")).into(),
+        format!(
+            "{} Although: {}",
+            sentence(&scenario.title),
+            faults.join(", ")
+        )
+        .into(),
     );
     file.insert(
         "story".to_owned(),
@@ -43,7 +48,12 @@ pub fn scenario_text(
         device.remove(key);
     }
     device.insert("profile".to_owned(), profile.into());
-    let mut all: Vec<String> = scenario.device.faults.iter().map(ToString::to_string).collect();
+    let mut all: Vec<String> = scenario
+        .device
+        .faults
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     all.extend(faults);
     device.insert("faults".to_owned(), all.into());
     file.insert("device".to_owned(), device.into());
@@ -106,11 +116,7 @@ fn expectations(wrong: &Wrong) -> Vec<Table> {
 }
 
 /// The requirement that the file is about: of the first expectation behind the action that goes wrong, or the first.
-fn about(
-    scenario: &Scenario,
-    wrong: &Wrong,
-    ledger: &Ledger,
-) -> Result<(String, Level), String> {
+fn about(scenario: &Scenario, wrong: &Wrong, ledger: &Ledger) -> Result<(String, Level), String> {
     let mut reached = false;
     let mut first = None;
     for step in &scenario.steps {

@@ -21,8 +21,8 @@ pub use mac::Mac;
 pub use sections::{
     Assumptions, Capabilities, ChainAlert, ChainAssumptions, DynamicDns, Features, FirmwareUpdate,
     FirmwareVersions, HostBasedAgain, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State,
-    LanInterface, LmeDrop, LmeNumbers, MeReset, MeiClient, MeiLink, Network, Platform,
-    RemoteAccess, SetupServer, Timings, Tunnel, TunnelTrigger, WhileDisabled,
+    LanInterface, LmeDrop, LmeNumbers, MeReset, MeiClient, MeiLink, Network, Platform, RandomSeed,
+    RemoteAccess, SetupServer, SlowKey, Timings, Tunnel, TunnelTrigger, WhileDisabled,
 };
 pub use tls::Tls;
 pub use web::Web;

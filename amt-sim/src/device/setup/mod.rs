@@ -16,10 +16,11 @@ mod nonce;
 pub(crate) mod out_of_band;
 pub(crate) mod peer;
 mod proof;
+pub(crate) mod random_seed;
 mod record;
 mod refusal;
 
-pub use hello::{Dial, DialEnd};
+pub use hello::{Delivery, Dial, DialEnd, HelloFault, HelloStop};
 pub use host_based_tls::Announced;
 pub(crate) use nonce::configuration_nonce;
 pub use out_of_band::{KeyStage, OutOfBand};
@@ -42,6 +43,8 @@ pub(crate) struct Runtime {
     /// The provisioning chain as far as it was sent.
     chain: Chain,
     pub(super) out_of_band: out_of_band::Runtime,
+    /// When a seed for random numbers is made.
+    seed_ready: Option<crate::time::Instant>,
     /// The TLS client that was accepted last.
     pub(crate) believed: Option<Trust>,
     /// How often the mode has changed: who was accepted is accepted until it changes again.

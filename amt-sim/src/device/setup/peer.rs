@@ -201,13 +201,14 @@ impl Firmware {
             return;
         };
         let at = self.clock();
+        let flow = self.state.out_of_band.as_ref();
+        let alone = flow.is_some_and(|flow| flow.bare_metal);
         self.assume(assumed::SERVER_ADDRESS);
         self.remember(|state| {
             state.provisioning_record = None;
             state.setup_record = Some(SetupRecord {
                 secure_dns: trust.secure_dns,
-                // There is no way here to begin without an agent.
-                host_initiated: true,
+                host_initiated: !alone,
                 hash_algorithm: trust.hash_algorithm,
                 hash: trust.hash,
                 hash_is_default: trust.hash_is_default,

@@ -155,7 +155,8 @@ impl Discovery<'_> {
             | Feature::Recommend
             | Feature::HostSetup
             | Feature::Record
-            | Feature::Check => true,
+            | Feature::Check
+            | Feature::NetworkSetup => true,
             Feature::Version => self.ask(AmtCommand::GetCodeVersions),
             Feature::Uuid => self.ask(AmtCommand::GetUuid),
             Feature::Mode => {
