@@ -236,7 +236,10 @@ mod tests {
         let strict = device();
         say(&strict, &unknown);
         let wrong = strict.verify().unwrap_err();
-        assert!(wrong[0].contains("device.assumed.unknown-command-status"), "{wrong:?}");
+        assert!(
+            wrong[0].contains("device.assumed.unknown-command-status"),
+            "{wrong:?}"
+        );
         let lenient = device().allow_assumption("device.assumed.unknown-command-status");
         say(&lenient, &unknown);
     }

@@ -71,7 +71,12 @@ fn device() -> Value {
         "anyOf": [{"enum": profiles}, {"type": "string", "pattern": "[*?]"}],
         "description": "A profile, or a pattern over their names.",
     });
-    let traits = || list(words(Trait::ALL.iter().map(|has| has.word()), "A trait of a machine."));
+    let traits = || {
+        list(words(
+            Trait::ALL.iter().map(|has| has.word()),
+            "A trait of a machine.",
+        ))
+    };
     json!({
         "type": "object",
         "additionalProperties": false,

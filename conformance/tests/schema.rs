@@ -22,13 +22,19 @@ fn the_committed_schema_is_that_of_the_code(#[case] name: &str, #[case] schema: 
         return;
     }
     let committed = std::fs::read_to_string(path).unwrap();
-    assert!(committed == text, "docs/{name}.schema.json is out of date: run with UPDATE_DOCS=1");
+    assert!(
+        committed == text,
+        "docs/{name}.schema.json is out of date: run with UPDATE_DOCS=1"
+    );
 }
 
 #[test]
 fn every_file_that_ships_agrees() {
     let (scenario, target) = (schema::scenario(), schema::target());
-    for (schema, files) in [(&scenario, fixtures::SCENARIOS), (&target, fixtures::TARGETS)] {
+    for (schema, files) in [
+        (&scenario, fixtures::SCENARIOS),
+        (&target, fixtures::TARGETS),
+    ] {
         for file in files {
             let table: toml::Table = file.text.parse().unwrap();
             let value = serde_json::to_value(table).unwrap();

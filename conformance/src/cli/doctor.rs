@@ -201,7 +201,10 @@ impl Doctor<'_> {
                 Verdict::Pass => self.good(&format!("bundled {role}: {} passes", run.id))?,
                 verdict => {
                     let why = run.reason.unwrap_or_default();
-                    self.bad(&format!("bundled {role}: {} ends as {verdict} {why}", run.id))?;
+                    self.bad(&format!(
+                        "bundled {role}: {} ends as {verdict} {why}",
+                        run.id
+                    ))?;
                 }
             }
         }

@@ -4,7 +4,7 @@ use rstest::rstest;
 
 use super::{Bench, e, r};
 use crate::device::Mode;
-use crate::wsman::{classes, schema};
+use crate::wsman::{base64, classes, schema};
 
 /// Every class that the data describe.
 fn names() -> Vec<String> {
