@@ -7,6 +7,7 @@ use amt_sim::Rules;
 use amt_sim::device::Rule;
 
 use super::{CheckKey, CheckRow, Fate, Mutation, Row, Survey};
+use crate::fact::Feature;
 use crate::requirement::Ledger;
 use crate::role::Misbehaviour;
 use crate::run::{Case, CheckVerdict, Choice, Engine, Plan, PlanError, Run, Subject, Tampering};
@@ -119,6 +120,10 @@ fn mutations(scenario: &Scenario) -> impl Iterator<Item = Mutation> + '_ {
 /// Whether somebody who could make this mistake plays a part: whoever finds out, sets up from the host, or over the
 /// network.
 fn concerns(mistake: Misbehaviour, scenario: &Scenario) -> bool {
+    let secure = scenario.needs.contains(&Feature::SecureSetup);
+    if secure || mistake.is_of_secure_flow() {
+        return secure && mistake.is_of_secure_flow();
+    }
     scenario.steps.iter().any(|step| {
         let StepKind::Do { action, .. } = &step.kind else {
             return false;

@@ -20,6 +20,7 @@ use crate::requirement::{Grade, Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
 use crate::role::network::{Company, Field};
+use crate::role::secure;
 use crate::role::setup::{Cast, Host};
 use crate::role::target::{ExternalAgent, KnownFailing};
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
@@ -172,6 +173,7 @@ impl Engine<'_> {
             lan,
             world,
             cast: Cast::new(case.seed, self.misbehaviour),
+            secure: secure::Cast::new(self.misbehaviour),
             truth: None,
             last: None,
             checks: Vec::new(),
@@ -267,6 +269,8 @@ struct Stage<'e> {
     company: Company,
     /// The network around the device; none in real time.
     lan: Option<VirtualLan>,
+    /// Those of the secure flow.
+    secure: secure::Cast,
     /// The device after the last action.
     truth: Option<Truth>,
     last: Option<Acted>,
@@ -356,7 +360,10 @@ impl Stage<'_> {
                     port: device,
                     clock: device,
                 };
-                self.cast.act(action, order, host)
+                match action {
+                    Action::ConsoleSetUpSecure => self.secure.set_up(order, host),
+                    _ => self.cast.act(action, order, host),
+                }
             }
             (Subject::Reference, World::Virtual(device)) => {
                 let agent = ReferenceAgent {
