@@ -204,6 +204,8 @@ words! {
         GoesOnAfterRefusal = "goes-on-after-refusal",
         /// Application: leaves certificate and signature out.
         DropsSignature = "drops-signature",
+        /// Application: sends the request that changes the mode a second time, without a look at the device.
+        SendsAgain = "sends-again",
         /// Server: hashes the hash once more before it signs.
         ServerHashesAgain = "server-hashes-again",
         /// Server: signs with another key than the certificate's.

@@ -380,6 +380,9 @@ impl Stage<'_> {
             // `try_run` pairs them.
             _ => ActionReport::configuration("role and device do not share a clock"),
         };
+        if self.tampering == Tampering::Hangs {
+            self.world.advance(REFERENCE_LIMIT);
+        }
         let took = self.world.now().saturating_sub(started);
         // Who waits for a Hello waits for the device's key.
         let hurries = action != Action::ScaAwaitHello;

@@ -369,8 +369,10 @@ fn parse_journal(
 ) -> Option<Expectation> {
     let kind = known_kind(table, findings, key)?;
     let mut fields = BTreeMap::new();
-    if let Some(name) = table.string("name") {
-        fields.insert("name".to_owned(), json!(name.value));
+    for key in ["name", "action", "class"] {
+        if let Some(name) = table.string(key) {
+            fields.insert(key.to_owned(), json!(name.value));
+        }
     }
     for (key, check) in [
         (
@@ -423,7 +425,7 @@ fn parse_journal(
 }
 
 /// Every kind of event that the journal knows, as serde names them in its complaint about an unknown one.
-fn journal_kinds() -> Vec<String> {
+pub(crate) fn journal_kinds() -> Vec<String> {
     known_words(&serde_json::from_value::<Event>(json!({"kind": ""})))
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 use amt_sim::diagnostic::{Diagnostic, closest};
 use amt_sim::{Fault, Mode};
 
+pub(crate) use expectation::journal_kinds;
 pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
 pub use order::{
     Anchors, Announces, ChainForm, HashForm, HelloForm, HelloSource, LooksAt, LooksFor, NonceForm,
