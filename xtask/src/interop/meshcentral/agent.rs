@@ -177,7 +177,7 @@ impl<'a> Machine<'a> {
         meshcmd: &Path,
         group: &Group,
     ) -> Result<Program> {
-        let url = format!("wss://127.0.0.1:{PORT}/apf.ashx");
+        let url = format!("wss://127.0.0.1:{PORT}/{}apf.ashx", group.path());
         let id = group.id();
         let words = [
             meshcmd.as_os_str(),
@@ -208,7 +208,10 @@ impl<'a> Machine<'a> {
             format!("MeshType={}", group.members as u8),
             format!("MeshID=0x{}", group.digits()),
             format!("ServerID={}", server.id),
-            format!("MeshServer=wss://127.0.0.1:{PORT}/agent.ashx"),
+            format!(
+                "MeshServer=wss://127.0.0.1:{PORT}/{}agent.ashx",
+                group.path()
+            ),
             String::new(),
         ];
         fs::write(folder.join("meshagent.msh"), settings.join("\r\n"))?;

@@ -31,6 +31,10 @@ impl<'a> Place<'a> {
         root: &Path,
     ) -> Result<Machine<'a>> {
         let folder = self.folder.join(format!("machine-{seed}"));
+        if folder.exists() {
+            // Of a check that is tried again.
+            std::fs::remove_dir_all(&folder)?;
+        }
         let root = root.to_owned();
         Machine::new(self.amt_sim, self.backend, profile, seed, folder, root)
     }
@@ -99,6 +103,26 @@ pub(super) const ACTIVATIONS: &[Activation] = &[
         action: "acmactivate",
         and_back: false,
     },
+    Activation {
+        title: "ACM over TLS and CIRA, MeshAgent, AMT 16",
+        agent: Agent::MeshAgent,
+        ports: Ports::Local,
+        group: group::AGENTS_TLS,
+        profile: "alder-lake-16",
+        seed: 105,
+        action: "acmactivate-tls",
+        and_back: false,
+    },
+    Activation {
+        title: "ACM over TLS and CIRA, MeshAgent, AMT 19",
+        agent: Agent::MeshAgent,
+        ports: Ports::Local,
+        group: group::AGENTS_TLS,
+        profile: "arrow-lake-19",
+        seed: 106,
+        action: "acmactivate-tls",
+        and_back: false,
+    },
 ];
 
 /// The server's last word about a device that it has dealt with.
@@ -119,7 +143,7 @@ pub(super) fn run(place: &Place<'_>, server: &mut Server, activation: &Activatio
     };
     one_visit(place, server, &mut machine, activation, &activation.group)?;
     machine.went_to(mode)?;
-    let logged = server.activation(&machine.uuid()?)?;
+    let logged = server.activation(&machine.uuid()?, activation.group.domain)?;
     ensure!(
         logged["action"] == activation.action && logged["password"] == PASSWORD,
         "amtactivation.log: expected action {:?}, actual {logged}",

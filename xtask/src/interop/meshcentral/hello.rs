@@ -47,7 +47,7 @@ pub(super) fn run(place: &Place<'_>, server: &mut Server) -> Result<()> {
         )
     })?;
     went_through(&machine.mode_changes()?)?;
-    let logged = server.activation(&machine.uuid()?)?;
+    let logged = server.activation(&machine.uuid()?, "")?;
     ensure!(
         logged["action"] == "acmactivate-bare-metal" && logged["pass"] == PASSWORD,
         "amtactivation.log: expected action \"acmactivate-bare-metal\", actual {logged}"

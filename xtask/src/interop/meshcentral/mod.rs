@@ -62,27 +62,21 @@ pub(crate) fn checks(bench: &Bench, table: &mut Table) {
         folder: &folder,
     };
     let namespace = server.namespace.clone();
-    let lives = [life::client, life::admin]
-        .map(|life| at_most_twice(|| life(&place, &namespace, &server.root)));
-    for (title, result) in life::TITLES.into_iter().zip(lives) {
-        table.add(PROGRAM, tools::MESHCENTRAL, title, Outcome::of(result));
+    let version = tools::MESHCENTRAL;
+    let lives = [life::client, life::admin];
+    for (title, life) in life::TITLES.into_iter().zip(lives) {
+        table.run(PROGRAM, version, title, || {
+            at_most_twice(|| life(&place, &namespace, &server.root))
+        });
     }
     // Before the others: what they leave to be polled is none of its business.
-    let result = at_most_twice(|| hello::run(&place, &mut server));
-    table.add(
-        PROGRAM,
-        tools::MESHCENTRAL,
-        hello::TITLE,
-        Outcome::of(result),
-    );
+    table.run(PROGRAM, version, hello::TITLE, || {
+        at_most_twice(|| hello::run(&place, &mut server))
+    });
     for activation in ACTIVATIONS {
-        let result = at_most_twice(|| checks::run(&place, &mut server, activation));
-        table.add(
-            PROGRAM,
-            tools::MESHCENTRAL,
-            activation.title,
-            Outcome::of(result),
-        );
+        table.run(PROGRAM, version, activation.title, || {
+            at_most_twice(|| checks::run(&place, &mut server, activation))
+        });
     }
 }
 

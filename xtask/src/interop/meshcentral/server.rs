@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::group::{ACTIVATION_LOG, DNS_SUFFIX, database, settings};
+use super::group::{DNS_SUFFIX, activation_log, database, settings};
 use super::namespace::{Namespace, Program};
 use crate::interop::run::limited;
 use crate::interop::tools;
@@ -31,7 +31,7 @@ pub(super) struct Server {
 const REPAIRED: [&str; 3] = ["amtmanager.js", "meshagent.js", "amtmanager.js"];
 
 /// Making certificates takes most of it.
-const STARTS_WITHIN: u64 = 60;
+const STARTS_WITHIN: u64 = 240;
 
 impl Server {
     pub(super) fn start(
@@ -166,8 +166,8 @@ impl Server {
     }
 
     /// The line about this device in the log of activations, which the server writes before it activates.
-    pub(super) fn activation(&self, uuid: &str) -> Result<serde_json::Value> {
-        let path = self.folder.join("data").join(ACTIVATION_LOG);
+    pub(super) fn activation(&self, uuid: &str, domain: &str) -> Result<serde_json::Value> {
+        let path = self.folder.join("data").join(activation_log(domain));
         let log = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let mut lines = log
             .lines()
