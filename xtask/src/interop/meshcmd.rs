@@ -7,6 +7,7 @@ use amt_sim::device::LanInterface;
 use anyhow::{Result, ensure};
 
 use super::expected::{Expected, MACHINES, Machine};
+use super::in_setup::{self, Stage};
 use super::run::{Output, Setting, under_device};
 use super::table::{Outcome, Table};
 use super::{Bench, harness, tools};
@@ -47,6 +48,11 @@ pub(crate) fn checks(bench: &Bench, given: Option<&Path>, table: &mut Table) {
         }
     }
     as_ordinary_user(bench, &program, version, table);
+    for stage in Stage::ALL {
+        table.run(PROGRAM, version, stage.title(), || {
+            in_the_middle(bench, &program, stage)
+        });
+    }
     // MeshCmd hangs now and then on a busy machine, so only what it does reliably is asked of it here.
     let reliable = &[
         "--filter",
@@ -101,6 +107,23 @@ fn run(
         }
     };
     judge(&output.succeeded()?, &Expected::of(machine)?)
+}
+
+/// Set-up over the network has begun: neither before nor after.
+fn in_the_middle(bench: &Bench, program: &Path, stage: Stage) -> Result<()> {
+    let mut attempt = 1;
+    let output = loop {
+        match in_setup::look(bench, stage, program, &["amtinfo"]) {
+            Err(error) if attempt < ATTEMPTS && is_lost_answer(&format!("{error:#}")) => {
+                attempt += 1;
+            }
+            result => break result?,
+        }
+    };
+    output.shows(&[
+        "Intel AMT v15.0.35, in-provisioning state.".to_owned(),
+        "Connection Status: Direct, CIRA: Disconnected.".to_owned(),
+    ])
 }
 
 fn as_ordinary_user(bench: &Bench, program: &Path, version: &str, table: &mut Table) {

@@ -6,6 +6,7 @@
 mod contract_go;
 mod expected;
 mod harness;
+mod in_setup;
 mod meshcentral;
 mod meshcmd;
 mod napalm;

@@ -5,6 +5,7 @@
 
 mod agent;
 mod checks;
+mod findings;
 mod group;
 mod hello;
 mod life;
@@ -15,7 +16,7 @@ use anyhow::{Context, Result};
 
 use self::checks::{ACTIVATIONS, Place};
 use self::namespace::Namespace;
-use self::server::Server;
+use self::server::{Server, Start};
 use super::table::{Outcome, Table};
 use super::{Bench, tools};
 
@@ -42,7 +43,14 @@ pub(crate) fn checks(bench: &Bench, table: &mut Table) {
             return tools::unavailable(table, PROGRAM, tools::MESHCENTRAL, "namespaces", &error);
         }
     };
-    let started = Server::start(&package, &bench.programs.amt_sim, &folder, namespace);
+    let start = Start {
+        package: &package,
+        amt_sim: &bench.programs.amt_sim,
+        folder: &folder,
+        without: None,
+        like: None,
+    };
+    let started = Server::start(start, namespace);
     let mut server = match started {
         Ok(server) => server,
         Err(error) => {
@@ -70,12 +78,19 @@ pub(crate) fn checks(bench: &Bench, table: &mut Table) {
         });
     }
     // Before the others: what they leave to be polled is none of its business.
-    table.run(PROGRAM, version, hello::TITLE, || {
-        at_most_twice(|| hello::run(&place, &mut server))
-    });
+    for visit in hello::VISITS {
+        table.run(PROGRAM, version, visit.title, || {
+            at_most_twice(|| hello::run(&place, &mut server, visit))
+        });
+    }
     for activation in ACTIVATIONS {
         table.run(PROGRAM, version, activation.title, || {
             at_most_twice(|| checks::run(&place, &mut server, activation))
+        });
+    }
+    for finding in findings::FINDINGS {
+        table.run(PROGRAM, version, finding.title, || {
+            at_most_twice(|| findings::run(&place, &mut server, finding))
         });
     }
 }
