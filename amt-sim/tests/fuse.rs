@@ -8,93 +8,47 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
 
-use amt_sim::device::Fault;
 use amt_sim::host::fuse::{self, Options};
 use amt_sim::host::{Running, SharedDevice};
-use amt_sim::{ClientKind, Device, Event, Profile};
+use amt_sim::{ClientKind, Event};
 use rstest::rstest;
 
-use contract::{Mei, REQUEST};
+use contract::Mei;
+use contract::program::{
+    self, ROLE, Role, command, device, last_line, opened_and_closed, say, until, until_all_asleep,
+    until_it_says,
+};
 
 mod contract;
 
-const ROLE: &str = "AMT_SIM_TEST_ROLE";
-
 /// What this binary does when it is started under the front end.
-const ROLES: &[(&str, fn())] = &[
-    ("read", role_read),
+const ROLES: &[Role] = &[
     ("daemon", role_daemon),
     ("supervisor", role_supervisor),
     ("orphan", role_orphan),
     ("identity", role_identity),
     ("surroundings", role_surroundings),
     ("sysfs", role_sysfs),
-    ("fill", role_fill),
 ];
 
 /// Not a test: the way in for the program under test.
 #[test]
 fn role() {
-    let Ok(name) = std::env::var(ROLE) else {
-        return;
-    };
-    let (_, act) = contract::CHECKS
-        .iter()
-        .chain(ROLES)
-        .find(|(known, _)| *known == name)
-        .unwrap();
-    act();
-}
-
-fn command(role: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", "role", "--nocapture", "--test-threads=1"])
-        .env(ROLE, role)
-        .stdin(Stdio::null());
-    command
-}
-
-/// As the contract wants it: connections for every thread, and a way to reset the link from inside.
-fn device() -> SharedDevice {
-    let profile = Profile::builtin("tiger-lake-15")
-        .and_then(|profile| profile.with("mei.clients.amthi.connections", "16"))
-        .unwrap();
-    let fault: Fault = "write:watchdog=reset*1".parse().unwrap();
-    SharedDevice::new(Device::of(Arc::new(profile)).fault(fault).build().unwrap())
+    program::play(ROLES);
 }
 
 /// False, and a word about it, where the front end cannot be used.
 fn usable() -> bool {
-    match fuse::probe() {
-        Ok(()) => true,
-        Err(unavailable) => {
-            println!("skipped: {unavailable}");
-            false
-        }
-    }
+    program::usable(fuse::probe())
 }
 
 fn launch(command: Command, device: &SharedDevice, options: Options) -> Running {
     fuse::launch(command, device, options).unwrap()
 }
 
-/// Runs to the end, and says what it printed if that was not success.
-fn succeeds(mut command: Command, options: Options) {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let device = device();
-    let mut running = launch(command, &device, options);
-    let mut text = String::new();
-    let child = running.child();
-    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    out.read_to_string(&mut text).unwrap();
-    err.read_to_string(&mut text).unwrap();
-    let status = running.wait().unwrap();
-    assert!(status.success(), "{status}\n{text}");
-    assert!(text.contains("1 passed"), "nothing was checked:\n{text}");
+fn succeeds(command: Command, options: Options) {
+    program::succeeds(command, |command, device| launch(command, device, options));
 }
 
 #[test]
@@ -283,20 +237,6 @@ fn nothing_is_left_and_nothing_leaks() {
     assert_eq!(mounts(), before, "after it has ended");
 }
 
-/// Says so, then waits for an answer that never comes; the exit status says how that ended.
-fn role_read() {
-    let mei = Mei::connected();
-    say("reading");
-    let errno = mei.read(64).unwrap_err();
-    std::process::exit(errno);
-}
-
-fn role_fill() {
-    let mei = Mei::connected();
-    say("reading");
-    while mei.write(&REQUEST).is_ok() {}
-}
-
 #[rstest]
 #[case("read")]
 #[case("fill")]
@@ -309,22 +249,13 @@ fn a_killed_program_gives_its_handles_back(#[case] role: &str) {
     command.stdout(Stdio::piped());
     let mut running = launch(command, &device, Options::default());
     until_it_says(&mut running, "reading");
-    until_asleep(running.child().id());
+    until_all_asleep(running.child().id());
     running.child().kill().unwrap();
     let status = running.wait().unwrap();
     assert_eq!(status.signal(), Some(libc::SIGKILL));
     until(|| running.is_idle());
     running.stop().unwrap();
-    let count = |wanted: fn(&Event) -> bool| {
-        device.with(None, |device| {
-            device
-                .journal()
-                .filter(|entry| wanted(&entry.event))
-                .count()
-        })
-    };
-    assert_eq!(count(|event| matches!(event, Event::Opened { .. })), 1);
-    assert_eq!(count(|event| matches!(event, Event::Closed { .. })), 1);
+    assert_eq!(opened_and_closed(&device), (1, 1));
 }
 
 #[test]
@@ -337,7 +268,7 @@ fn stopping_takes_the_device_away() {
     command.stdout(Stdio::piped());
     let mut running = launch(command, &device, Options::default());
     until_it_says(&mut running, "reading");
-    until_asleep(running.child().id());
+    until_all_asleep(running.child().id());
     let mut child = running.child().stdout.take().unwrap();
     running.stop().unwrap();
     let mut text = String::new();
@@ -384,28 +315,13 @@ fn a_daemon_is_served_after_the_program_has_ended() {
     running.stop().unwrap();
 }
 
-/// Ends at once and leaves a grandchild in a session of its own.
 fn role_daemon() {
-    let (reads, writes) = std::io::pipe().unwrap();
-    // SAFETY: the processes make system calls, and print.
-    unsafe {
-        if libc::fork() == 0 {
-            libc::setsid();
-            if libc::fork() != 0 {
-                libc::_exit(0);
-            }
-            drop(writes);
-            // Until the program is gone.
-            let _ = (&reads).read(&mut [0]);
-            let mei = Mei::connected();
-            for _ in 0..10 {
-                assert!(!mei.round_trip().is_empty());
-            }
-            say("served");
-            libc::_exit(0);
+    program::daemon(|| {
+        let mei = Mei::connected();
+        for _ in 0..10 {
+            assert!(!mei.round_trip().is_empty());
         }
-    }
-    std::process::exit(0);
+    });
 }
 
 /// The supervisor is killed: nobody may hang, on whatever they wait.
@@ -425,7 +341,7 @@ fn a_killed_supervisor_leaves_nobody_waiting() {
         orphan = orphan.or_else(|| line.strip_prefix("orphan ")?.parse().ok());
         reading |= line == "reading";
     }
-    until_asleep(orphan.unwrap());
+    until_all_asleep(orphan.unwrap());
     supervisor.kill().unwrap();
     supervisor.wait().unwrap();
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
@@ -494,48 +410,4 @@ fn two_programs_share_one_device_or_have_one_each() {
         device.mei_connect(handle, ClientKind::Lme.guid()).is_ok()
     });
     assert!(lme);
-}
-
-/// A line of its own, whatever the test harness has printed before.
-fn say(text: &str) {
-    println!("\n{text}");
-}
-
-fn until_it_says(running: &mut Running, word: &str) {
-    let stdout = running.child().stdout.as_mut().unwrap();
-    // Byte by byte: what follows stays in the pipe.
-    let mut line = Vec::new();
-    loop {
-        let mut byte = [0];
-        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "it ended early");
-        match byte {
-            [b'\n'] if line == word.as_bytes() => return,
-            [b'\n'] => line.clear(),
-            [byte] => line.push(byte),
-        }
-    }
-}
-
-/// Until every thread of the process sleeps: after the word that it reads, in the device.
-fn until_asleep(process: u32) {
-    until(|| {
-        std::fs::read_dir(format!("/proc/{process}/task"))
-            .unwrap()
-            .filter_map(Result::ok)
-            .all(|task| {
-                let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-                stat.rsplit_once(") ")
-                    .is_some_and(|(_, rest)| rest.starts_with('S'))
-            })
-    });
-}
-
-fn until(mut happened: impl FnMut() -> bool) {
-    while !happened() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn last_line(text: &str) -> &str {
-    text.lines().last().unwrap_or_default()
 }

@@ -9,25 +9,25 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use amt_sim::device::Fault;
+use amt_sim::ClientKind;
 use amt_sim::host::backend::{self, Backend, Options};
 use amt_sim::host::{Running, SharedDevice};
-use amt_sim::{ClientKind, Device, Event, Profile};
 use rstest::rstest;
 
 use contract::Mei;
+use contract::program::{
+    self, ROLE, Role, command, device, last_line, opened_and_closed, say, until, until_all_asleep,
+    until_it_says,
+};
 
 #[path = "contract/mod.rs"]
 mod contract;
 
-const ROLE: &str = "AMT_SIM_TEST_ROLE";
-
 /// What this binary does when it is started under the front end.
-const ROLES: &[(&str, fn())] = &[
+const ROLES: &[Role] = &[
     ("looks", looks),
     ("does_not_look", does_not_look),
     ("numbers", numbers),
@@ -41,8 +41,6 @@ const ROLES: &[(&str, fn())] = &[
     ("alarms", alarms),
     ("who", who),
     ("nested", nested),
-    ("read", read),
-    ("fill", fill),
     ("many", many),
     ("shared", shared),
     ("daemon", daemon),
@@ -55,44 +53,12 @@ const ROLES: &[(&str, fn())] = &[
 /// Not a test: the way in for the program under test.
 #[test]
 fn role() {
-    let Ok(name) = std::env::var(ROLE) else {
-        return;
-    };
-    let (_, act) = contract::CHECKS
-        .iter()
-        .chain(ROLES)
-        .find(|(known, _)| *known == name)
-        .unwrap();
-    act();
-}
-
-fn command(role: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", "role", "--nocapture", "--test-threads=1"])
-        .env(ROLE, role)
-        .stdin(Stdio::null());
-    command
-}
-
-/// As the contract wants it: connections for every thread, and a way to reset the link from inside.
-fn device() -> SharedDevice {
-    let profile = Profile::builtin("tiger-lake-15")
-        .and_then(|profile| profile.with("mei.clients.amthi.connections", "16"))
-        .unwrap();
-    let fault: Fault = "write:watchdog=reset*1".parse().unwrap();
-    SharedDevice::new(Device::of(Arc::new(profile)).fault(fault).build().unwrap())
+    program::play(ROLES);
 }
 
 /// False, and a word about it, where the front end cannot be used.
 fn usable() -> bool {
-    match Backend::Seccomp.probe() {
-        Ok(()) => true,
-        Err(unavailable) => {
-            println!("skipped: {unavailable}");
-            false
-        }
-    }
+    program::usable(Backend::Seccomp.probe())
 }
 
 const LOOK: Options = Options {
@@ -104,19 +70,10 @@ fn launch(command: Command, device: &SharedDevice, options: Options) -> Running 
     backend::run(device, command, Backend::Seccomp, &options).unwrap()
 }
 
-/// Runs to the end, says what it printed if that was not success, and looks that nothing is left behind.
-fn succeeds(mut command: Command, options: Options) {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let device = device();
-    let mut running = launch(command, &device, options);
-    let mut text = String::new();
-    let child = running.child();
-    let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    out.read_to_string(&mut text).unwrap();
-    err.read_to_string(&mut text).unwrap();
-    let status = running.wait().unwrap();
-    assert!(status.success(), "{status}\n{text}");
-    assert!(text.contains("1 passed"), "nothing was checked:\n{text}");
+/// Runs to the end, and looks that nothing is left behind.
+fn succeeds(command: Command, options: Options) {
+    let (running, device) =
+        program::succeeds(command, |command, device| launch(command, device, options));
     ends_without_handles(running, &device);
 }
 
@@ -128,14 +85,8 @@ fn ends_without_handles(running: Running, device: &SharedDevice) {
 
 /// Opened and not closed, as the journal has it.
 fn handles(device: &SharedDevice) -> usize {
-    device.with(None, |device| {
-        let count = |wanted: fn(&Event) -> bool| {
-            let entries = device.journal().filter(|entry| wanted(&entry.event));
-            entries.count()
-        };
-        count(|event| matches!(event, Event::Opened { .. }))
-            - count(|event| matches!(event, Event::Closed { .. }))
-    })
+    let (opened, closed) = opened_and_closed(device);
+    opened - closed
 }
 
 #[test]
@@ -595,26 +546,12 @@ fn a_killed_program_gives_its_handles_back(#[case] role: &str) {
     command.stdout(Stdio::piped());
     let mut running = launch(command, &device, LOOK);
     until_it_says(&mut running, "reading");
-    until_asleep(running.child().id());
+    until_all_asleep(running.child().id());
     assert_eq!(handles(&device), 1);
     running.child().kill().unwrap();
     let status = running.wait().unwrap();
     assert_eq!(status.signal(), Some(libc::SIGKILL));
     ends_without_handles(running, &device);
-}
-
-/// Says so, then waits for an answer that never comes; the exit status says how that ended.
-fn read() {
-    let mei = Mei::connected();
-    say("reading");
-    let errno = mei.read(64).unwrap_err();
-    std::process::exit(errno);
-}
-
-fn fill() {
-    let mei = Mei::connected();
-    say("reading");
-    while mei.write(&[1; 12]).is_ok() {}
 }
 
 /// Programs that die in the middle of opening, again and again.
@@ -647,13 +584,13 @@ fn stopping_takes_the_device_away_and_nothing_else() {
     command.stdout(Stdio::piped());
     let mut running = launch(command, &device, LOOK);
     until_it_says(&mut running, "reading");
-    until_asleep(running.child().id());
+    until_all_asleep(running.child().id());
     let mut output = running.child().stdout.take().unwrap();
     running.stop().unwrap();
     assert_eq!(handles(&device), 0);
     let mut text = String::new();
     output.read_to_string(&mut text).unwrap();
-    assert_eq!(text.lines().last(), Some("all is well"), "{text}");
+    assert_eq!(last_line(&text), "all is well", "{text}");
 }
 
 fn left() {
@@ -690,33 +627,19 @@ fn a_daemon_is_served_after_the_program_has_ended() {
     let mut text = String::new();
     // Ends when the daemon ends.
     output.read_to_string(&mut text).unwrap();
-    assert_eq!(text.lines().last(), Some("served"), "{text}");
+    assert_eq!(last_line(&text), "served", "{text}");
     ends_without_handles(running, &device);
 }
 
 /// Opens, ends at once, and leaves a grandchild in a session of its own that uses what was opened.
 fn daemon() {
     let mei = Mei::connected();
-    let (reads, writes) = std::io::pipe().unwrap();
-    // SAFETY: the processes make system calls, and print.
-    unsafe {
-        if libc::fork() == 0 {
-            libc::setsid();
-            if libc::fork() != 0 {
-                libc::_exit(0);
-            }
-            drop(writes);
-            // Until the program is gone.
-            let _ = (&reads).read(&mut [0]);
-            for _ in 0..10 {
-                assert!(!mei.round_trip().is_empty());
-                assert!(!Mei::connected().round_trip().is_empty());
-            }
-            say("served");
-            libc::_exit(0);
+    program::daemon(|| {
+        for _ in 0..10 {
+            assert!(!mei.round_trip().is_empty());
+            assert!(!Mei::connected().round_trip().is_empty());
         }
-    }
-    std::process::exit(0);
+    });
 }
 
 /// The supervisor is killed: the program goes with it, and what it left in the background does not hang.
@@ -738,7 +661,7 @@ fn a_killed_supervisor_leaves_nobody_waiting() {
     let program = number("program");
     let orphan = number("orphan");
     assert!(lines.any(|line| line.unwrap() == "reading"));
-    until_asleep(orphan);
+    until_all_asleep(orphan);
     supervisor.kill().unwrap();
     supervisor.wait().unwrap();
     // The pipe ends when both are gone.
@@ -813,44 +736,4 @@ fn receive(fd: i32) -> Vec<u8> {
 
 fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap()
-}
-
-/// A line of its own, whatever the test harness has printed before.
-fn say(text: &str) {
-    println!("\n{text}");
-}
-
-fn until_it_says(running: &mut Running, word: &str) {
-    let stdout = running.child().stdout.as_mut().unwrap();
-    // Byte by byte: what follows stays in the pipe.
-    let mut line = Vec::new();
-    loop {
-        let mut byte = [0];
-        assert_eq!(stdout.read(&mut byte).unwrap(), 1, "it ended early");
-        match byte {
-            [b'\n'] if line == word.as_bytes() => return,
-            [b'\n'] => line.clear(),
-            [byte] => line.push(byte),
-        }
-    }
-}
-
-/// Until every thread of the process sleeps.
-fn until_asleep(process: u32) {
-    until(|| {
-        std::fs::read_dir(format!("/proc/{process}/task"))
-            .unwrap()
-            .filter_map(Result::ok)
-            .all(|task| {
-                let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-                stat.rsplit_once(") ")
-                    .is_some_and(|(_, rest)| rest.starts_with('S'))
-            })
-    });
-}
-
-fn until(mut happened: impl FnMut() -> bool) {
-    while !happened() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }

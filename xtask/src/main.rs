@@ -1,7 +1,8 @@
-//! Developers' commands: `cargo xtask ci | interop | bench`.
+//! Developers' commands: `cargo xtask ci | interop | bench | knockout`.
 
 mod bench;
 mod interop;
+mod knockout;
 mod workspace;
 
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ enum Command {
     Interop(interop::InteropArguments),
     /// Measure ours against an anchor in one run and print a table; also in target/bench.json.
     Bench(bench::BenchArguments),
+    /// Switch off every rule of the device, make every mistake, and see who notices; also in target/knockout.json.
+    Knockout(knockout::KnockoutArguments),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         Command::Ci => workspace::ci(),
         Command::Interop(arguments) => interop::interop(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
+        Command::Knockout(arguments) => knockout::knockout(&arguments),
     };
     match result {
         Ok(code) => code,

@@ -1,5 +1,6 @@
 //! The arguments that say which device: the same for every command that needs one.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use amt_sim::device::CertificateHash;
-use amt_sim::host::{HelloSender, Pace, SharedDevice, StateFile, keystore};
+use amt_sim::host::{
+    HelloSender, NameRule, Names, Pace, SharedDevice, StateFile, StateFolder, keystore,
+};
 use amt_sim::{Device, Fault, Preset, Profile, Rules, UnixTime};
 use clap::{Args, ValueEnum};
 
@@ -28,10 +31,10 @@ pub(crate) struct DeviceArguments {
     /// Password of `admin` on a device that is provisioned already [default: P@ssw0rd1]
     #[arg(long, value_name = "P")]
     admin_password: Option<String>,
-    /// Keep the device's memory in this file; a file that exists is gone on from.
+    /// Keep the device's memory in this file; a file that exists is gone on from. Of many devices: a folder.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Everything that looks random in the device follows from this number.
+    /// Everything that looks random in the device follows from this number; of many devices, the first one's.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Change one key of the profile, as in `network.dhcp_domain=lab.example`; may be given again.
@@ -40,14 +43,18 @@ pub(crate) struct DeviceArguments {
     /// Trust this root certificate (PEM or DER) for provisioning, as if its hash were typed into MEBx.
     #[arg(long = "trust", value_name = "FILE")]
     trust: Vec<PathBuf>,
-    /// Where the device says Hello once an agent started set-up over the network; the port is 9971 unless told. Hello
-    /// messages leave this machine only for an address that is given, here or in the profile.
+    /// Where the device says Hello once set-up over the network started; the port is 9971 unless told. Hello messages
+    /// leave this machine only for what is given, here, with --resolve or in the profile.
     #[arg(long, value_name = "HOST[:PORT]")]
     sca: Option<String>,
+    /// Address of a name that the device asks the DNS for, as in ProvisionServer.corp.example=127.0.0.1; or `system`, to
+    /// ask as this machine does. May be given again. Without it only a name in --sca is looked up, by the system.
+    #[arg(long, value_name = "NAME=ADDRESS|system")]
+    resolve: Vec<NameRule>,
     /// How time goes by for the device: real, scaled:N for N times as fast, or jump to spend none on making its key.
     #[arg(long, value_name = "PACE", default_value = "real", value_parser = pace)]
     time: Pace,
-    /// Write the device's journal to this file, one JSON object a line.
+    /// Write the device's journal to this file, one JSON object a line. Of many devices: a folder.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// Misbehave on purpose, as in `connect:amthi=EBUSY*3` or `answer:amthi:0x1a=drop`; may be given again.
@@ -67,6 +74,9 @@ enum PresetName {
     /// Operational in admin control mode.
     Acm,
 }
+
+/// Profiles that were read already, by the name that was asked for.
+type Profiles = BTreeMap<String, Arc<Profile>>;
 
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -112,6 +122,44 @@ impl DeviceArguments {
     /// The device that these arguments describe, switched on.
     pub(crate) fn power_on(&self) -> Result<SharedDevice, CommandError> {
         let memory = self.state.as_deref().map(StateFile::open).transpose()?;
+        let device = self.switch_on(&mut Profiles::default(), self.seed, memory)?;
+        if let Some(path) = &self.journal {
+            let file = File::create(path).map_err(|error| at(path, error))?;
+            device.journal_to(file);
+        }
+        Ok(device)
+    }
+
+    /// So many of them, each with the seed after the one before. State and journal are folders then, with a file for
+    /// each, which is called by its seed.
+    pub(crate) fn power_on_many(&self, count: u32) -> Result<Vec<SharedDevice>, CommandError> {
+        let states = self.state.as_deref().map(StateFolder::open).transpose()?;
+        if let Some(folder) = &self.journal {
+            fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
+        }
+        let mut profiles = Profiles::default();
+        let mut devices = Vec::with_capacity(count as usize);
+        for seed in (self.seed..).take(count as usize) {
+            let memory = states
+                .as_ref()
+                .map(|states| states.file(&format!("seed-{seed}.json")));
+            let device = self.switch_on(&mut profiles, seed, memory)?;
+            if let Some(folder) = &self.journal {
+                let path = folder.join(format!("seed-{seed}.jsonl"));
+                let journal = device.journal_at(path.clone());
+                journal.map_err(|error| at(&path, error))?;
+            }
+            devices.push(device);
+        }
+        Ok(devices)
+    }
+
+    fn switch_on(
+        &self,
+        profiles: &mut Profiles,
+        seed: u64,
+        memory: Option<StateFile>,
+    ) -> Result<SharedDevice, CommandError> {
         let saved = match &memory {
             Some(file) => file.load()?,
             None => None,
@@ -121,22 +169,20 @@ impl DeviceArguments {
             (None, Some(state)) => &state.profile,
             (None, None) => DEFAULT_PROFILE,
         };
-        let mut profile = load_profile(wanted)?;
-        for (key, value) in &self.settings {
-            profile = profile.with(key, value)?;
-        }
-        if let Some(sca) = &self.sca {
-            profile = with_server(profile, sca)?;
-        }
-        for path in &self.trust {
-            profile.certificates.custom.push(trusted_root(path)?);
-        }
+        let profile = match profiles.get(wanted) {
+            Some(profile) => Arc::clone(profile),
+            None => {
+                let profile = Arc::new(self.adjusted(load_profile(wanted)?)?);
+                profiles.insert(wanted.to_owned(), Arc::clone(&profile));
+                profile
+            }
+        };
         let mut rules = Rules::default();
         for rule in &self.without {
             rules.knock_out(rule)?;
         }
-        let mut builder = Device::of(Arc::new(profile))
-            .seed(self.seed)
+        let mut builder = Device::of(profile)
+            .seed(seed)
             .rules(rules)
             .clock(wall_clock());
         for fault in &self.faults {
@@ -147,30 +193,53 @@ impl DeviceArguments {
             None => self.new_life(builder),
         };
         let device = SharedDevice::paced(builder.build()?, self.time);
-        if let Some(path) = &self.journal {
-            let file = File::create(path).map_err(|error| at(path, error))?;
-            device.journal_to(file);
-        }
         if let Some(file) = memory {
             device.remember_in(file);
         }
         Ok(device)
     }
 
-    /// Sends the device's Hello messages from this address, if it knows where to.
+    /// The profile with what the other arguments change in it.
+    fn adjusted(&self, mut profile: Profile) -> Result<Profile, CommandError> {
+        for (key, value) in &self.settings {
+            profile = profile.with(key, value)?;
+        }
+        if let Some(sca) = &self.sca {
+            profile = with_server(profile, sca)?;
+        }
+        for path in &self.trust {
+            profile.certificates.custom.push(trusted_root(path)?);
+        }
+        Ok(profile)
+    }
+
+    /// Sends the device's Hello messages from this address.
     pub(crate) fn say_hello(
         &self,
         device: &SharedDevice,
         from: Option<IpAddr>,
-    ) -> Result<Option<HelloSender>, CommandError> {
-        let told = device.with(None, |device| {
-            let server = &device.profile().setup_server;
-            !server.address.is_empty() || !server.fqdn.is_empty()
-        });
-        Ok(told.then(|| HelloSender::start(device, from)).transpose()?)
+    ) -> Result<HelloSender, CommandError> {
+        Ok(HelloSender::with_names(device, from, self.names(device))?)
     }
 
-    /// The file that the journal is written to.
+    /// Who knows where the SCA is. A name that was typed in is the system's to know, unless it is told otherwise; the
+    /// well-known one is asked for only when somebody wants it.
+    pub(crate) fn names(&self, device: &SharedDevice) -> Names {
+        let told = device.with(None, |device| {
+            !device.profile().setup_server.fqdn.is_empty()
+        });
+        if self.resolve.is_empty() && told {
+            return [NameRule::System].into_iter().collect();
+        }
+        self.resolve.iter().cloned().collect()
+    }
+
+    /// The number that the first device's random-looking things follow from.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The file or folder that the journal is written to.
     pub(crate) fn journal(&self) -> Option<&Path> {
         self.journal.as_deref()
     }

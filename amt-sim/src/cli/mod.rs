@@ -1,6 +1,8 @@
 //! The command line: one file a command. Everything it does is in the library.
 
+mod addresses;
 mod ca;
+mod ca_odca;
 mod contract;
 mod device_args;
 mod profiles;

@@ -3,15 +3,18 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::time::Duration;
 
 use amt_sim::device::Interface;
+use amt_sim::host::LocalPorts;
 use amt_sim::host::backend::{self, Backend, Options};
+use amt_sim::host::inject::{Injector, Scope};
 use amt_sim::host::local_ports::Reach;
 use amt_sim::host::signals::{self, StopSignal};
-use amt_sim::host::{HelloSender, LocalPorts};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::CommandError;
 use super::device_args::DeviceArguments;
@@ -40,12 +43,29 @@ pub(crate) struct RunArguments {
     /// whenever its own would be, and its Hello messages come from there.
     #[arg(long, value_name = "ADDRESS")]
     lan: Option<IpAddr>,
-    /// Do not say which back end was chosen.
+    /// Replace the one on-die root certificate that is compiled into the program by the device's, in the memory of
+    /// its processes, so that it verifies the device's certificate chain for real: see docs/trust-injection.md.
+    /// `descendants`: the program is a wrapper, and only what it starts has such a root [default: program].
+    #[arg(
+        long,
+        value_name = "WHOSE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "program"
+    )]
+    inject_odca_root: Option<Whose>,
+    /// Do not say which back end was chosen, nor in which process a root was replaced.
     #[arg(long, short)]
     quiet: bool,
     /// The program and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM ARGS")]
     program: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Whose {
+    Program,
+    Descendants,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -94,8 +114,24 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
         as_root: arguments.as_root,
         ..Options::default()
     };
+    let injector = match arguments.inject_odca_root {
+        None => None,
+        Some(whose) => {
+            let scope = match whose {
+                Whose::Program => Scope::Program,
+                Whose::Descendants => Scope::Descendants,
+            };
+            let injector = Injector::new(&device, !arguments.quiet);
+            if let Err(refused) = injector.check(Path::new(name), scope) {
+                eprintln!("amt-sim: {refused}");
+                return Ok(ExitCode::from(NOT_EXECUTABLE));
+            }
+            Some(Arc::new(injector))
+        }
+    };
     signals::adopt_orphans()?;
-    let mut running = match backend::run(&device, command, choice.backend, &options) {
+    let started = backend::run_with(&device, command, choice.backend, &options, injector.clone());
+    let mut running = match started {
         Ok(running) => running,
         Err(error) => {
             eprintln!("amt-sim: {}: {error}", name.to_string_lossy());
@@ -109,9 +145,21 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
     let status = running.wait()?;
     serve_daemons(&running)?;
     running.stop()?;
-    hello.map_or(Ok(()), HelloSender::stop)?;
+    hello.stop()?;
     for ports in [ports, lan].into_iter().flatten() {
         ports.stop()?;
+    }
+    if let Some(injector) = injector {
+        match injector.result() {
+            (_, Some(refused)) => {
+                eprintln!("amt-sim: {refused}; the process was ended");
+                return Ok(ExitCode::from(NOT_EXECUTABLE));
+            }
+            (0, None) => {
+                eprintln!("amt-sim: no on-die root was replaced: no program that began has one")
+            }
+            (_, None) => {}
+        }
     }
     Ok(signals::end_like(status))
 }

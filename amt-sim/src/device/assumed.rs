@@ -108,6 +108,14 @@ assumptions! {
     CHAIN_LENGTH = "device.assumed.chain-length";
     /// What counts as the same domain.
     SUFFIX_MATCH = "device.assumed.suffix-match";
+    /// A leaf for any extended key usage is one for TLS servers.
+    ANY_USAGE = "device.assumed.any-usage";
+    /// A leaf for every name in a domain is one for the domain.
+    WILDCARD_NAMES = "device.assumed.wildcard-names";
+    /// Alternative names of a leaf do not count.
+    ALTERNATIVE_NAMES = "device.assumed.alternative-names";
+    /// A TLS client whose chain is refused is told certificate_unknown, whatever is wrong.
+    CHAIN_ALERT = "device.assumed.chain-alert";
     /// Chains with other than RSA PKCS#1 v1.5 signatures are refused.
     CHAIN_RSA_ONLY = "device.assumed.chain-rsa-only";
     /// AdminSetup without a complete chain: return value 2.
@@ -170,8 +178,18 @@ assumptions! {
     OTP_LIFE = "device.assumed.otp-life";
     /// In set-up over TLS, DigestPassword may be 32 hex digits.
     HEX_DIGEST_PASSWORD = "device.assumed.hex-digest-password";
+    /// Set-up without an agent: how long the interface stays open.
+    OOB_BARE_METAL = "device.assumed.bare-metal-period";
+    /// StartConfiguration is answered with CERTIFICATE_NOT_READY while the key is made before set-up mode.
+    OOB_KEY_FIRST = "device.assumed.key-before-set-up";
     /// A seed for random numbers is there always.
     RNG_SEED = "device.assumed.rng-seed";
     /// The suffixes of StartConfigurationHBased count as domains of the device, learnt and not typed in.
     HOST_SUFFIXES = "device.assumed.host-suffixes";
+    /// How long the device waits for the server that StartConfigurationHBased announced.
+    HOST_BASED_WAIT = "device.assumed.host-based-wait";
+    /// What a second StartConfigurationHBased does.
+    HOST_BASED_AGAIN = "device.assumed.host-based-again";
+    /// Which hash, which order of octets and which leaf AMTAuthenticate signs with.
+    AUTHENTICATE = "device.assumed.authenticate-form";
 }

@@ -8,8 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::journal::Operation;
+use super::setup::HelloFault;
 use crate::diagnostic::closest;
 use crate::mei::{ClientKind, Errno};
+use crate::pki::WrongChain;
 
 /// One fault, as a scenario or `--fault` writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +26,10 @@ pub struct Fault {
     /// `0xff02`; for LME the opcode of the message itself, either way); any when absent.
     #[serde(default)]
     pub command: Option<u32>,
+    /// Only these WS-Management requests: a class, class and action as in `CLASS.CommitChanges` or `CLASS.Get`, or an
+    /// action of any class as in `.CommitChanges`; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// Occasions that pass unharmed first.
     #[serde(default)]
     pub after: u32,
@@ -45,6 +51,19 @@ pub enum FaultPoint {
     /// The answer of the device's own web server. `status-N` is answered instead of looking at the request;
     /// `drop` and `truncate-N` take effect once it is obeyed, and close the connection.
     Http,
+    /// A connection that is shown the on-die chain: it is shown a wrong one, and what the device says of its chain
+    /// elsewhere is made to fit.
+    Odca,
+    /// CommitChanges: `cut` closes the connection and obeys nothing; `drop` and `truncate-N` obey and spoil the answer;
+    /// `half` stops half way, without an answer; `status-N` obeys nothing and returns that.
+    Commit,
+    /// CHANNEL_OPEN of a program on the host: `status-N` refuses with that APF reason.
+    Channel,
+    /// A Hello message; [`HelloFault`] lists what can be wrong with one.
+    Hello,
+    /// The answer to a WS-Management request of somebody who may ask it. `rv-N` and `status-N` are answered instead
+    /// of doing it; `drop`, `truncate-N` and `delay-N` take effect once it is done.
+    Wsman,
 }
 
 impl From<FaultPoint> for Operation {
@@ -52,8 +71,14 @@ impl From<FaultPoint> for Operation {
         match point {
             FaultPoint::Open => Self::Open,
             FaultPoint::Connect => Self::Connect,
-            FaultPoint::Write => Self::Write,
-            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http => Self::Read,
+            FaultPoint::Write | FaultPoint::Channel => Self::Write,
+            FaultPoint::Read
+            | FaultPoint::Answer
+            | FaultPoint::Http
+            | FaultPoint::Hello
+            | FaultPoint::Odca
+            | FaultPoint::Commit
+            | FaultPoint::Wsman => Self::Read,
         }
     }
 }
@@ -71,8 +96,18 @@ pub enum FaultEffect {
     Truncate(usize),
     /// The answer carries this AMTHI status and no data, or is an HTTP error of this number.
     Status(u32),
+    /// The method does nothing and returns this.
+    ReturnValue(u32),
     /// The answer comes this much later, in milliseconds.
     DelayMs(u64),
+    /// The connection is closed, and what was asked is not done.
+    Cut,
+    /// What was asked stops half way.
+    Half,
+    /// This chain stands in for the genuine one.
+    Chain(WrongChain),
+    /// Something that only a Hello message can have wrong.
+    Hello(HelloFault),
 }
 
 /// The faults of one device with what is left of each.
@@ -95,20 +130,60 @@ pub(crate) struct Occasion {
     pub(crate) command: Option<u32>,
 }
 
+/// What a request asks of which class.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) class: &'a str,
+    pub(crate) action: &'a str,
+}
+
+impl Asked<'_> {
+    fn is_meant_by(self, pattern: &str) -> bool {
+        match pattern.split_once('.') {
+            Some((class, action)) => {
+                (class.is_empty() || class == self.class) && action == self.action
+            }
+            None => pattern == self.class,
+        }
+    }
+}
+
 impl Faults {
     pub fn arm(&mut self, fault: Fault) {
         self.armed.push(Armed { fault, seen: 0 });
     }
 
+    /// What the first fault would do that would strike at this point next. Counts nothing.
+    pub(crate) fn peek(&self, at: FaultPoint) -> Option<&FaultEffect> {
+        let mut faults = self.armed.iter().filter(|armed| armed.fault.at == at);
+        let next = faults.find(|Armed { fault, seen }| {
+            *seen >= fault.after && fault.times.is_none_or(|times| seen - fault.after < times)
+        });
+        next.map(|armed| &armed.fault.effect)
+    }
+
     /// The first fault that strikes now. Counts the occasion for every fault that it concerns.
     pub(crate) fn strike(&mut self, occasion: Occasion) -> Option<Fault> {
+        self.strike_where(|fault| {
+            fault.at == occasion.at
+                && (fault.client.is_none() || fault.client == occasion.client)
+                && (fault.command.is_none() || fault.command == occasion.command)
+        })
+    }
+
+    /// The same for a WS-Management request.
+    pub(crate) fn strike_request(&mut self, asked: Asked<'_>) -> Option<Fault> {
+        self.strike_where(|fault| {
+            let meant = |pattern: &String| asked.is_meant_by(pattern);
+            fault.at == FaultPoint::Wsman && fault.request.as_ref().is_none_or(meant)
+        })
+    }
+
+    fn strike_where(&mut self, concerns: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut struck = None;
         for armed in &mut self.armed {
             let Armed { fault, seen } = armed;
-            let concerns = fault.at == occasion.at
-                && (fault.client.is_none() || fault.client == occasion.client)
-                && (fault.command.is_none() || fault.command == occasion.command);
-            if !concerns {
+            if !concerns(fault) {
                 continue;
             }
             let turn = *seen;
@@ -124,12 +199,72 @@ impl Faults {
 }
 
 impl FaultEffect {
+    /// Whether it can mean anything at this point.
+    fn fits(&self, at: FaultPoint) -> bool {
+        match self {
+            Self::Hello(_) => at == FaultPoint::Hello,
+            Self::ReturnValue(_) => at == FaultPoint::Wsman,
+            Self::Cut | Self::Half => at == FaultPoint::Commit,
+            Self::Chain(_) => at == FaultPoint::Odca,
+            Self::Errno(_) | Self::Status(_) => at != FaultPoint::Hello,
+            Self::Reset | Self::Drop | Self::Truncate(_) | Self::DelayMs(_) => true,
+        }
+    }
+
     pub(crate) fn delay(&self) -> Option<Duration> {
         match self {
             Self::DelayMs(milliseconds) => Some(Duration::from_millis(*milliseconds)),
             _ => None,
         }
     }
+}
+
+/// The short form, as [`FromStr`] reads it.
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", name(&self.at))?;
+        if let Some(request) = &self.request {
+            write!(f, ":{request}")?;
+        }
+        if let Some(client) = &self.client {
+            write!(f, ":{}", name(client))?;
+        }
+        if let Some(command) = self.command {
+            write!(f, ":{command:#x}")?;
+        }
+        if self.after > 0 {
+            write!(f, "+{}", self.after)?;
+        }
+        write!(f, "={}", self.effect)?;
+        match self.times {
+            Some(times) => write!(f, "*{times}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Display for FaultEffect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Errno(errno) => f.write_str(&name(errno)),
+            Self::Reset => f.write_str("reset"),
+            Self::Drop => f.write_str("drop"),
+            Self::Truncate(length) => write!(f, "truncate-{length}"),
+            Self::Status(status) => write!(f, "status-{status}"),
+            Self::DelayMs(milliseconds) => write!(f, "delay-{milliseconds}"),
+            Self::ReturnValue(value) => write!(f, "rv-{value}"),
+            Self::Cut => f.write_str("cut"),
+            Self::Half => f.write_str("half"),
+            Self::Chain(chain) => f.write_str(&name(chain)),
+            Self::Hello(fault) => write!(f, "{fault}"),
+        }
+    }
+}
+
+/// The word of one of the serialised enumerations.
+fn name(value: &impl Serialize) -> String {
+    let word = serde_json::to_value(value).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_owned()
 }
 
 /// Why a fault's short form cannot be read.
@@ -140,12 +275,17 @@ pub struct FaultError {
     pub why: String,
 }
 
-/// The short form of `--fault`: `connect:amthi=EBUSY*3`, `answer:amthi:0x1a=drop`, `write+2=reset`.
+/// The short form of `--fault`: `connect:amthi=EBUSY*3`, `answer:amthi:0x1a=drop`, `write+2=reset`,
+/// `wsman:AMT_SetupAndConfigurationService.CommitChanges=rv-2057*1`.
 ///
 /// ```text
 /// POINT[:CLIENT[:COMMAND]][+AFTER]=EFFECT[*TIMES]
-/// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | delay-N (ms)
+/// wsman[:CLASS[.ACTION]|:.ACTION][+AFTER]=EFFECT[*TIMES]
+/// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | rv-N | delay-N (ms)
+///         commit: cut | half | drop | truncate-N | status-N        channel: status-N
+///         odca: a wrong chain by its name, as in odca=wrong-cn
 /// ```
+/// `hello=...` has effects of its own: [`HelloFault`].
 impl FromStr for Fault {
     type Err = FaultError;
 
@@ -161,6 +301,10 @@ impl FromStr for Fault {
         let (effect, times) = split_number(effect, '*').map_err(&refuse)?;
         let mut words = place.split(':');
         let at = word(words.next().unwrap_or_default(), "point").map_err(&refuse)?;
+        let request = match at {
+            FaultPoint::Wsman => words.next().map(str::to_owned),
+            _ => None,
+        };
         let client = words
             .next()
             .map(|name| word(name, "client"))
@@ -170,13 +314,27 @@ impl FromStr for Fault {
         if let Some(extra) = words.next() {
             return Err(refuse(format!("{extra:?} is one part too many")));
         }
+        let effect = match at {
+            FaultPoint::Odca => word(effect, "wrong chain").map(FaultEffect::Chain),
+            FaultPoint::Commit if effect == "cut" => Ok(FaultEffect::Cut),
+            FaultPoint::Commit if effect == "half" => Ok(FaultEffect::Half),
+            _ => parse_effect(effect),
+        };
+        let effect = effect.map_err(&refuse)?;
+        if matches!(effect, FaultEffect::ReturnValue(_)) && at != FaultPoint::Wsman {
+            return Err(refuse("only a method of `wsman` returns a value".into()));
+        }
+        if !effect.fits(at) {
+            return Err(refuse("this effect makes no sense at this point".into()));
+        }
         Ok(Self {
             at,
             client,
             command,
+            request,
             after: after.unwrap_or(0),
             times,
-            effect: parse_effect(effect).map_err(&refuse)?,
+            effect,
         })
     }
 }
@@ -210,15 +368,27 @@ fn word<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, Str
 }
 
 fn parse_effect(text: &str) -> Result<FaultEffect, String> {
+    let (head, tail) = text.rsplit_once('-').unwrap_or((text, ""));
+    let hello = match number(tail) {
+        Ok(number) => HelloFault::parse(head, Some(number)),
+        Err(_) => HelloFault::parse(text, None),
+    };
+    if let Some(fault) = hello {
+        return fault.map(FaultEffect::Hello);
+    }
     let (name, argument) = text.split_once('-').unwrap_or((text, ""));
     match name {
         "reset" => Ok(FaultEffect::Reset),
         "drop" => Ok(FaultEffect::Drop),
         "truncate" => Ok(FaultEffect::Truncate(number(argument)? as usize)),
         "status" => Ok(FaultEffect::Status(number(argument)?)),
+        "rv" => Ok(FaultEffect::ReturnValue(number(argument)?)),
         "delay" => Ok(FaultEffect::DelayMs(number(argument)?.into())),
         _ => word(text, "errno").map(FaultEffect::Errno).map_err(|why| {
-            format!("{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N")
+            format!(
+                "{why}; effects are an errno, reset, drop, truncate-N, status-N, rv-N, delay-N; of a hello: {}",
+                HelloFault::WORDS
+            )
         }),
     }
 }
@@ -256,8 +426,19 @@ mod tests {
     #[case("answer=truncate-5")]
     #[case("answer=delay-250")]
     #[case("http=status-503*2")]
+    #[case("odca=wrong-cn")]
+    #[case("odca+1=rotating-leaf")]
+    #[case("commit=half*1")]
+    #[case("channel=status-4*1")]
+    #[case("hello=split-100")]
+    #[case("hello=replay*2")]
+    #[case("hello=hash-length-7")]
+    #[case("wsman:AMT_GeneralSettings=delay-10")]
+    #[case("wsman:.AdminSetup+1=rv-1*2")]
+    #[case("wsman:AMT_SetupAndConfigurationService.CommitChanges+1=rv-2057*1")]
     fn short_forms_are_read(#[case] text: &str) {
-        text.parse::<Fault>().unwrap();
+        let fault = text.parse::<Fault>().unwrap();
+        assert_eq!(fault.to_string().parse::<Fault>().unwrap(), fault);
     }
 
     #[rstest]
@@ -265,6 +446,11 @@ mod tests {
     #[case("connect:amthy=EBUSY", "did you mean \"amthi\"")]
     #[case("connect=EBUZY", "did you mean \"EBUSY\"")]
     #[case("connect", "POINT")]
+    #[case("odca=wrong-cm", "did you mean \"wrong-cn\"")]
+    #[case("connect=wrong-cn", "is no errno")]
+    #[case("connect=half", "is no errno")]
+    #[case("http=rv-1", "only a method")]
+    #[case("wsman:X.Y:3=rv-1", "no client")]
     #[case("answer:amthi:zz=drop", "not a number")]
     #[case("answer=truncate-x", "not a number")]
     fn bad_ones_say_what_was_meant(#[case] text: &str, #[case] hint: &str) {

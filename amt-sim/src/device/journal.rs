@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Interface;
 use super::mode::{Mode, Refusal, Trigger};
-use super::setup::{Announced, DialEnd, KeyStage, SetupMethod, SetupRefusal};
+use super::setup::peer::PeerRefusal;
+use super::setup::{Announced, Delivery, DialEnd, HelloStop, KeyStage, SetupMethod, SetupRefusal};
 use crate::mei::{ClientKind, ClientProperties, Errno, Guid};
 use crate::time::Instant;
 use crate::tls::{FailureKind as TlsFailureKind, Version as TlsVersion};
@@ -203,6 +204,9 @@ pub enum Event {
         /// Who is to look into it.
         reason: TlsFailureKind,
         why: String,
+        /// Why the peer may not set the device up, if that is what ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<PeerRefusal>,
     },
     /// A login that does not hold. A request without any is not one.
     LoginRefused {
@@ -259,9 +263,38 @@ pub enum Event {
         retry: u32,
         #[serde(with = "hex_bytes")]
         bytes: Vec<u8>,
+        #[serde(default, skip_serializing_if = "Delivery::is_usual")]
+        delivery: Delivery,
     },
     /// What became of a Hello message.
     HelloEnded { dial: u32, end: DialEnd },
+    /// No more Hello messages come in this set-up.
+    HelloStopped { sent: u32, why: HelloStop },
+    /// A seed for random numbers.
+    SeedGeneration {
+        stage: KeyStage,
+        /// Device time that it takes, where it starts.
+        takes_ms: u64,
+    },
+    /// The on-die root that is compiled into a program was replaced by the device's, in the memory of one process.
+    /// Nothing that this process says about the device's certificates holds without this.
+    RootInjected {
+        process: u32,
+        /// The program's file, which is as it was.
+        program: String,
+        /// Copies that were replaced.
+        places: usize,
+        /// SHA-256 of the certificate that was there.
+        old: String,
+        /// SHA-256 of the one that is there now.
+        new: String,
+    },
+    /// It could not be replaced, and the process was ended.
+    RootNotInjected {
+        process: u32,
+        program: String,
+        why: String,
+    },
     /// Lines were lost because nobody drained the journal in time.
     Overflow { lost: u64 },
 }
@@ -395,6 +428,11 @@ impl Journal {
             event,
         });
         self.next += 1;
+    }
+
+    /// The number of the entry that is made next.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
     }
 
     /// What is held now, oldest first.

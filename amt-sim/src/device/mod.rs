@@ -13,6 +13,7 @@ mod key_store;
 mod login;
 mod mode;
 mod profile;
+mod recorder;
 mod rule;
 mod seed;
 pub(crate) mod setup;
@@ -30,22 +31,23 @@ pub use journal::{Entry, Event, Journal, LoginRefusal, Operation, Party, TlsClie
 pub use key_store::{StoredKey, TlsPort, TlsSettings};
 pub use mode::{ControlMode, Mode, ProvisioningState, Refusal, Traits, Trigger};
 pub use profile::{
-    Assumptions, Capabilities, CertificateHash, Certificates, DynamicDns, Features, FirmwareUpdate,
-    FirmwareVersions, HashAlgorithm, HashSet, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State,
-    LanInterface, LmeDrop, LmeNumbers, Mac, MeReset, MeiClient, MeiLink, Network, Platform,
-    Profile, ProfileError, RemoteAccess, SetupServer, Timings, Tls, Tunnel, TunnelTrigger, Web,
-    WhileDisabled,
+    Assumptions, Capabilities, CertificateHash, Certificates, ChainAlert, ChainAssumptions,
+    DynamicDns, Features, FirmwareUpdate, FirmwareVersions, HashAlgorithm, HashSet, HostBasedAgain,
+    HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State, LanInterface, LmeDrop, LmeNumbers, Mac,
+    MeReset, MeiClient, MeiLink, Network, Platform, Profile, ProfileError, RandomSeed,
+    RemoteAccess, SetupServer, SlowKey, Timings, Tls, Tunnel, TunnelTrigger, Web, WhileDisabled,
 };
+pub use recorder::{Passage, Recording, Traffic};
 pub use rule::{Rule, Rules, UnknownRule};
 pub use seed::Seed;
 pub use setup::peer::PeerRefusal;
 pub use setup::{
     AdminRecord, Announced, ClientRecord, ProvisioningRecord, SetupMethod, SetupRefusal,
 };
-pub use setup::{Dial, DialEnd, KeyStage, OutOfBand};
+pub use setup::{Delivery, Dial, DialEnd, HelloFault, HelloStop, KeyStage, OutOfBand};
 pub use state::{SetupRecord, State};
 
-pub(crate) use fault::Occasion;
+pub(crate) use fault::{Asked, Occasion};
 pub(crate) use login::credential_of;
 pub(crate) use profile::LONGEST_SUFFIX;
 pub(crate) use tls_ports::{client_certificates, listening};

@@ -185,6 +185,12 @@ rules! {
     PKI_ROOT_KNOWN = "device.pki.root-known";
     /// The hash of a chain's root is active.
     PKI_ROOT_ACTIVE = "device.pki.root-active";
+    /// From AMT 16 on, a SHA-1 hash in the list makes no root known.
+    PKI_ROOT_DIGEST = "device.pki.root-digest";
+    /// Set-up over TLS by a chain that is out of its time: the record says so.
+    PKI_TIME_NOTED = "device.pki.time-noted";
+    /// Set-up in a domain that was learnt from the network: the record says so.
+    PKI_SECURE_DNS = "device.pki.secure-dns";
     /// SHA-1 hashes of roots cannot be added from AMT 16 on.
     PKI_NO_NEW_SHA1 = "device.pki.no-new-sha1";
     /// Factory hashes of roots can be switched off, but neither changed nor deleted.
@@ -248,9 +254,29 @@ rules! {
 }
 
 /// Which rules this device enforces: all but those knocked out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     without: BTreeSet<Rule>,
+}
+
+impl Default for Rules {
+    #[cfg(not(test))]
+    fn default() -> Self {
+        Self {
+            without: BTreeSet::new(),
+        }
+    }
+
+    /// `cargo xtask knockout` runs the unit tests that a rule's ledger entry names once more without that rule, to see
+    /// that they notice.
+    #[cfg(test)]
+    fn default() -> Self {
+        let off = std::env::var("AMT_SIM_KNOCK_OUT").unwrap_or_default();
+        let without = Rule::ALL.iter().filter(|rule| rule.id() == off).copied();
+        Self {
+            without: without.collect(),
+        }
+    }
 }
 
 /// A name that is no rule's.
@@ -274,11 +300,6 @@ impl Rules {
                 suggestion: closest(id, Rule::ALL.iter().map(|rule| rule.id())),
             }),
         }
-    }
-
-    /// For a look at what would be without it.
-    pub(crate) fn switch_off(&mut self, rule: Rule) {
-        self.without.insert(rule);
     }
 
     pub fn enforced(&self, rule: Rule) -> bool {

@@ -97,6 +97,9 @@ pub struct State {
     /// The device has made the key of its own certificate, which takes minutes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_key_made: bool,
+    /// A seed for random numbers was made on a device that came without.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub random_seed_made: bool,
 }
 
 /// Who set the device up over TLS and why it was believed: AMTHI GetMESetupAuditRecord, IPS_TLSProvisioningRecord.
@@ -171,6 +174,7 @@ impl State {
             out_of_band: None,
             otp: None,
             own_key_made: false,
+            random_seed_made: false,
         })
     }
 

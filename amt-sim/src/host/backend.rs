@@ -13,8 +13,10 @@ use std::fmt;
 use std::io;
 use std::process::Command;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::fuse;
+use super::inject::Injector;
 use super::launch::Running;
 use super::seccomp;
 use super::shared::SharedDevice;
@@ -184,17 +186,29 @@ pub fn run(
     backend: Backend,
     options: &Options,
 ) -> io::Result<Running> {
+    run_with(device, command, backend, options, None)
+}
+
+/// The same, and every program that begins under it is looked at by the injector first.
+pub fn run_with(
+    device: &SharedDevice,
+    command: Command,
+    backend: Backend,
+    options: &Options,
+    injector: Option<Arc<Injector>>,
+) -> io::Result<Running> {
     match backend {
-        Backend::Cuse => fuse::cuse::launch(command, device),
-        Backend::Fuse => fuse::launch(
+        Backend::Cuse => fuse::cuse::launch(command, device, injector),
+        Backend::Fuse => fuse::launch_with(
             command,
             device,
             fuse::Options {
                 as_root: options.as_root,
                 ..fuse::Options::default()
             },
+            injector,
         ),
-        Backend::Seccomp => seccomp::run(device, command, options),
+        Backend::Seccomp => seccomp::run(device, command, options, injector),
     }
 }
 

@@ -1,144 +1,62 @@
 //! Makes the connections that a device wants: Hello messages to its SCA.
 //!
-//! One TCP connection from the device's own address for each, the message in one write, then FIN. Nobody answers;
-//! whether it arrived shows in the SCA's coming.
+//! One TCP connection from the device's own address for each, the message in one write, then FIN; or as a fault wants
+//! it. Nobody answers; whether it arrived shows in the SCA's coming.
 
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, OwnedFd};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::io;
+use std::net::IpAddr;
 
-use super::poll::poll;
-use super::shared::{SharedDevice, Watch};
-use super::sys;
-use crate::device::{Dial, DialEnd};
-
-/// How long one address may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long the SCA may take to close too.
-const PARTING: Duration = Duration::from_secs(2);
+use super::local_ports::{PortsError, Reach};
+use super::network::{Fleet, Member};
+use super::resolver::{NameRule, Names};
+use super::shared::SharedDevice;
+use crate::device::Interface;
 
 /// Sends a device's Hello messages until it is stopped or dropped.
 #[derive(Debug)]
 pub struct HelloSender {
-    thread: Option<JoinHandle<io::Result<()>>>,
-    stop: OwnedFd,
+    served: Fleet,
 }
 
 impl HelloSender {
-    /// `from` is the device's own address on the LAN; any of this machine when it has none.
+    /// `from` is the device's own address on the LAN; any of this machine when it has none. Names are looked up as
+    /// this machine does it.
     pub fn start(device: &SharedDevice, from: Option<IpAddr>) -> io::Result<Self> {
-        let stop = sys::eventfd()?;
-        let heard = stop.try_clone()?;
-        let watch = device.watch()?;
-        let device = device.clone();
-        let thread = std::thread::Builder::new()
-            .name("hello".to_owned())
-            .spawn(move || run(&device, &watch, from, &heard))?;
-        Ok(Self {
-            thread: Some(thread),
-            stop,
-        })
+        Self::with_names(device, from, [NameRule::System].into_iter().collect())
     }
 
-    pub fn stop(mut self) -> io::Result<()> {
-        self.finish()
+    /// The same with names of one's own.
+    pub fn with_names(
+        device: &SharedDevice,
+        from: Option<IpAddr>,
+        names: Names,
+    ) -> io::Result<Self> {
+        let member = Member {
+            device: device.clone(),
+            side: Interface::Network,
+            address: from,
+            listens: false,
+            dials: true,
+        };
+        let what = "the thread of the Hello messages";
+        let served = Fleet::named(vec![member], names, Reach::Anywhere, "hello", what);
+        let served = served.map_err(|error| match error {
+            PortsError::Thread { source } | PortsError::Listen { source, .. } => source,
+            other => io::Error::other(other),
+        })?;
+        Ok(Self { served })
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        sys::eventfd_raise(self.stop.as_fd());
-        match self.thread.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(result)) => result,
-            Some(Err(_)) => Err(io::Error::other(
-                "the thread of the Hello messages panicked",
-            )),
-        }
+    pub fn stop(self) -> io::Result<()> {
+        self.served.stop()
     }
-}
-
-impl Drop for HelloSender {
-    fn drop(&mut self) {
-        let _ = self.finish();
-    }
-}
-
-fn run(
-    device: &SharedDevice,
-    watch: &Watch,
-    from: Option<IpAddr>,
-    stop: &OwnedFd,
-) -> io::Result<()> {
-    loop {
-        for dial in device.with(Some(watch), |device| device.take_dials()) {
-            let device = device.clone();
-            // A name server or an SCA may be slow; neither may hold up the device.
-            std::thread::Builder::new()
-                .name("hello".to_owned())
-                .spawn(move || make(&device, from, &dial))?;
-        }
-        let watched = [(stop.as_fd(), libc::POLLIN), (watch.as_fd(), libc::POLLIN)];
-        let shown = poll(&watched, device.next_wake())?;
-        if shown.first().is_some_and(|stopped| *stopped != 0) {
-            return Ok(());
-        }
-        watch.clear();
-    }
-}
-
-/// One message; the first address that takes it gets it.
-fn make(device: &SharedDevice, from: Option<IpAddr>, dial: &Dial) {
-    let mut why = String::new();
-    for host in &dial.hosts {
-        match (host.as_str(), dial.port).to_socket_addrs() {
-            Err(error) => note(&mut why, &format!("{host}: {error}")),
-            Ok(addresses) => {
-                for address in addresses {
-                    match send(from, address, &dial.bytes) {
-                        Ok(()) => {
-                            let to = address.to_string();
-                            let end = DialEnd::Sent { to };
-                            device.with(None, |device| device.dial_ended(dial.id, end));
-                            return;
-                        }
-                        Err(error) => note(&mut why, &format!("{address}: {error}")),
-                    }
-                }
-            }
-        }
-    }
-    let end = DialEnd::Failed { why };
-    device.with(None, |device| device.dial_ended(dial.id, end));
-}
-
-fn note(why: &mut String, more: &str) {
-    if !why.is_empty() {
-        why.push_str("; ");
-    }
-    why.push_str(more);
-}
-
-fn send(from: Option<IpAddr>, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-    let from = from.filter(|from| from.is_ipv4() == to.is_ipv4());
-    let mut socket: TcpStream = match from {
-        Some(from) => sys::connect_from(from, to, PATIENCE)?,
-        None => TcpStream::connect_timeout(&to, PATIENCE)?,
-    };
-    socket.set_nodelay(true)?;
-    socket.set_write_timeout(Some(PATIENCE))?;
-    socket.write_all(bytes)?;
-    socket.shutdown(Shutdown::Write)?;
-    // Closing before the other side has read everything could turn our FIN into a RST.
-    socket.set_read_timeout(Some(PARTING))?;
-    while socket.read(&mut [0; 256]).is_ok_and(|count| count > 0) {}
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::net::TcpListener;
+    use std::time::Duration;
 
     use super::*;
     use crate::mei::ClientKind;

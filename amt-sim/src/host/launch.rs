@@ -15,6 +15,8 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::inject::{Injector, watch};
+use super::seccomp::notify;
 use super::shared::SharedDevice;
 use super::sys;
 
@@ -53,23 +55,31 @@ pub struct Running {
 
 /// Starts `command` under the front end. `make` is called twice: the two ends live in different processes.
 ///
+/// An `injector` is for front ends that do not hear of programs that begin: the program gets a filter for that alone.
+///
 /// The program dies when the calling thread ends (`PR_SET_PDEATHSIG`), so keep that thread.
 pub(crate) fn launch<F: FrontEnd + 'static>(
     mut command: Command,
     make: impl Fn() -> io::Result<F>,
     device: &SharedDevice,
+    injector: Option<Arc<Injector>>,
 ) -> io::Result<Running> {
     let (ours, theirs) = sys::socket_pair()?;
     let stop = Arc::new(sys::eventfd()?);
     let mut inside = make()?;
     let mut outside = make()?;
 
+    let begin = injector.is_some().then(watch::program);
     let enter = move || {
         sys::die_with_parent()?;
         sys::default_sigpipe();
         let descriptor = inside.enter()?;
         sys::send_fd(theirs.as_fd(), descriptor.as_fd())?;
         drop(descriptor);
+        if let Some(begin) = &begin {
+            let listener = notify::listen(begin)?;
+            sys::send_fd(theirs.as_fd(), listener.as_fd())?;
+        }
         sys::receive_byte(theirs.as_fd())?;
         inside.settle()
     };
@@ -85,6 +95,12 @@ pub(crate) fn launch<F: FrontEnd + 'static>(
                 let Some(descriptor) = sys::receive_fd(ours.as_fd())? else {
                     return Ok(()); // The child failed before it got so far; spawn() says why.
                 };
+                if let Some(injector) = injector {
+                    match sys::receive_fd(ours.as_fd())? {
+                        Some(listener) => watch::start(listener, injector)?,
+                        None => return Ok(()),
+                    }
+                }
                 let mut go = || sys::send_byte(ours.as_fd());
                 outside.serve(descriptor, &device, &stop, &mut go)
             })?

@@ -4,18 +4,15 @@
 //! with [`Interface::Network`] they are the device as the LAN sees it. A port is bound only while the device listens
 //! on it, so that a connection is refused when the device would refuse it.
 
-mod server;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
-use std::thread::JoinHandle;
 
-use self::server::Server;
+use super::network::{Fleet, Member};
+use super::resolver::Names;
 use super::shared::SharedDevice;
-use super::sys;
 use crate::device::Interface;
 
 /// Every port that a device may listen on: WS-Management, redirection and ASF, each without and with TLS.
@@ -24,11 +21,9 @@ pub const PORTS: [u16; 6] = [16992, 16993, 16994, 16995, 623, 664];
 /// A device's ports at one address. They are served until this is stopped or dropped.
 #[derive(Debug)]
 pub struct LocalPorts {
-    device: SharedDevice,
-    side: Interface,
+    member: Member,
     address: IpAddr,
-    thread: Option<JoinHandle<io::Result<()>>>,
-    stop: OwnedFd,
+    served: Fleet,
 }
 
 /// From where the ports may be reached.
@@ -54,6 +49,8 @@ pub enum PortsError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("there is no thread to serve the ports: {source}")]
+    Thread { source: io::Error },
 }
 
 impl LocalPorts {
@@ -65,34 +62,19 @@ impl LocalPorts {
         address: IpAddr,
         reach: Reach,
     ) -> Result<Self, PortsError> {
-        if reach == Reach::Loopback && !address.is_loopback() {
-            return Err(PortsError::NotLoopback(address));
-        }
-        let failed = |source| PortsError::Listen {
-            address: SocketAddr::new(address, 0),
-            source,
-        };
-        // Whether the address is one of this machine shows now, not when the device first opens a port.
-        TcpListener::bind((address, 0)).map_err(failed)?;
-        let stop = sys::eventfd().map_err(failed)?;
-        let mut server = Server::new(device, side, address).map_err(failed)?;
-        server
-            .bind()
-            .map_err(|(address, source)| match source.kind() {
-                io::ErrorKind::AddrInUse => PortsError::InUse(address, neighbour(address.ip())),
-                _ => PortsError::Listen { address, source },
-            })?;
-        let heard = stop.try_clone().map_err(failed)?;
-        let thread = std::thread::Builder::new()
-            .name("ports".to_owned())
-            .spawn(move || server.run(heard.as_fd()))
-            .map_err(failed)?;
-        Ok(Self {
+        let member = Member {
             device: device.clone(),
             side,
+            address: Some(address),
+            listens: true,
+            dials: false,
+        };
+        let what = "the thread of the ports";
+        let served = Fleet::named(vec![member.clone()], Names::default(), reach, "ports", what)?;
+        Ok(Self {
+            member,
             address,
-            thread: Some(thread),
-            stop,
+            served,
         })
     }
 
@@ -102,35 +84,29 @@ impl LocalPorts {
 
     /// The ports on which the device listens now.
     pub fn ports(&self) -> Vec<u16> {
-        self.device.with(None, |device| {
-            let listens = |port: &u16| device.stream_listens(self.side, *port);
-            PORTS.into_iter().filter(listens).collect()
-        })
+        self.member.ports()
     }
 
     /// Ends every connection and gives the ports back.
-    pub fn stop(mut self) -> io::Result<()> {
-        self.finish()
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        sys::eventfd_raise(self.stop.as_fd());
-        match self.thread.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(result)) => result,
-            Some(Err(_)) => Err(io::Error::other("the thread of the ports panicked")),
-        }
+    pub fn stop(self) -> io::Result<()> {
+        self.served.stop()
     }
 }
 
-impl Drop for LocalPorts {
-    fn drop(&mut self) {
-        let _ = self.finish();
+/// Whether the address is one of this machine shows now, not when the device first opens a port.
+pub(super) fn check_address(address: IpAddr, reach: Reach) -> Result<(), PortsError> {
+    if reach == Reach::Loopback && !address.is_loopback() {
+        return Err(PortsError::NotLoopback(address));
     }
+    let failed = |source| PortsError::Listen {
+        address: SocketAddr::new(address, 0),
+        source,
+    };
+    TcpListener::bind((address, 0)).map(drop).map_err(failed)
 }
 
 /// Another loopback address to recommend.
-fn neighbour(address: IpAddr) -> IpAddr {
+pub(super) fn neighbour(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
             let [a, b, c, d] = address.octets();

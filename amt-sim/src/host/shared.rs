@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as WallInstant};
 
@@ -21,7 +22,7 @@ pub struct SharedDevice {
 struct Inner {
     device: Mutex<Device>,
     clock: Mutex<Clock>,
-    watches: Mutex<Vec<Arc<OwnedFd>>>,
+    watches: Mutex<Vec<Arc<Wake>>>,
     sinks: Mutex<Vec<Sink>>,
     memory: Mutex<Option<StateFile>>,
 }
@@ -83,19 +84,73 @@ pub type Sink = Box<dyn FnMut(&[Entry]) + Send>;
 /// Tells one front end that another one (or time) touched the device: readable when it did.
 #[derive(Debug)]
 pub struct Watch {
-    event: Arc<OwnedFd>,
+    wake: Arc<Wake>,
+}
+
+#[derive(Debug)]
+enum Wake {
+    Event(OwnedFd),
+    /// One of many devices at a front end.
+    Bell {
+        bell: Arc<Bell>,
+        member: u32,
+    },
+}
+
+/// One descriptor for all devices of a front end, and which of them were touched.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    event: OwnedFd,
+    rung: Mutex<Vec<u32>>,
+}
+
+impl Bell {
+    pub(crate) fn new() -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            event: sys::eventfd()?,
+            rung: Mutex::default(),
+        }))
+    }
+
+    /// Who was touched since this was last asked; some may be named twice.
+    pub(crate) fn rung(&self) -> Vec<u32> {
+        sys::eventfd_clear(self.event.as_fd());
+        std::mem::take(&mut lock(&self.rung))
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
+
+impl Wake {
+    fn raise(&self) {
+        if let Self::Bell { bell, member } = self {
+            lock(&bell.rung).push(*member);
+        }
+        sys::eventfd_raise(self.event());
+    }
+
+    fn event(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Event(event) => event.as_fd(),
+            Self::Bell { bell, .. } => bell.event.as_fd(),
+        }
+    }
 }
 
 impl Watch {
     /// Makes the descriptor quiet again; call it after `poll(2)` said readable.
     pub fn clear(&self) {
-        sys::eventfd_clear(self.event.as_fd());
+        sys::eventfd_clear(self.wake.event());
     }
 }
 
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.event.as_fd()
+        self.wake.event()
     }
 }
 
@@ -139,15 +194,19 @@ impl SharedDevice {
     /// Writes the journal to a file, one JSON object a line.
     pub fn journal_to(&self, mut file: File) {
         self.add_sink(Box::new(move |entries| {
-            let mut text = String::new();
-            for entry in entries {
-                // An entry is strings, numbers and nested tagged values: serialising it cannot fail.
-                text += &serde_json::to_string(entry).unwrap_or_default();
-                text.push('\n');
-            }
             // A full disk must not stop the device; the loss shows as a gap in the numbers.
-            let _ = file.write_all(text.as_bytes());
+            let _ = file.write_all(as_lines(entries).as_bytes());
         }));
+    }
+
+    /// The same without holding the file open: for more devices than a process may have files.
+    pub fn journal_at(&self, path: PathBuf) -> io::Result<()> {
+        File::create(&path)?;
+        self.add_sink(Box::new(move |entries| {
+            let file = File::options().append(true).open(&path);
+            let _ = file.and_then(|mut file| file.write_all(as_lines(entries).as_bytes()));
+        }));
+        Ok(())
     }
 
     /// Keeps the device's memory in a file from now on, written whenever it changed.
@@ -158,9 +217,21 @@ impl SharedDevice {
 
     /// A wake-up line for one front end.
     pub fn watch(&self) -> io::Result<Watch> {
-        let event = Arc::new(sys::eventfd()?);
-        lock(&self.inner.watches).push(Arc::clone(&event));
-        Ok(Watch { event })
+        Ok(self.watch_by(Wake::Event(sys::eventfd()?)))
+    }
+
+    /// A wake-up line for a front end that serves many devices, of which this is one.
+    pub(crate) fn watch_at(&self, bell: &Arc<Bell>, member: u32) -> Watch {
+        self.watch_by(Wake::Bell {
+            bell: Arc::clone(bell),
+            member,
+        })
+    }
+
+    fn watch_by(&self, wake: Wake) -> Watch {
+        let wake = Arc::new(wake);
+        lock(&self.inner.watches).push(Arc::clone(&wake));
+        Watch { wake }
     }
 
     /// Tells the device the time and does something with it. When that disturbed handles beside those that
@@ -205,10 +276,10 @@ impl SharedDevice {
             return result;
         }
         let mut watches = lock(&self.inner.watches);
-        watches.retain(|event| Arc::strong_count(event) > 1);
-        for event in watches.iter() {
-            if fell_due || !own.is_some_and(|own| Arc::ptr_eq(&own.event, event)) {
-                sys::eventfd_raise(event.as_fd());
+        watches.retain(|wake| Arc::strong_count(wake) > 1);
+        for wake in watches.iter() {
+            if fell_due || !own.is_some_and(|own| Arc::ptr_eq(&own.wake, wake)) {
+                wake.raise();
             }
         }
         result
@@ -238,6 +309,16 @@ impl SharedDevice {
     pub fn now(&self) -> Instant {
         lock(&self.inner.clock).now()
     }
+}
+
+fn as_lines(entries: &[Entry]) -> String {
+    let mut text = String::new();
+    for entry in entries {
+        // An entry is strings, numbers and nested tagged values: serialising it cannot fail.
+        text += &serde_json::to_string(entry).unwrap_or_default();
+        text.push('\n');
+    }
+    text
 }
 
 /// A thread that panicked while it held the lock leaves the device in a state that is still a device's.

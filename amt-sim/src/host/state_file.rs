@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::device::State;
 
@@ -15,7 +16,60 @@ use crate::device::State;
 pub struct StateFile {
     path: PathBuf,
     /// Held for its lock only; the operating system releases it even when the process is killed.
-    _lock: File,
+    _lock: Arc<File>,
+}
+
+/// A folder of state files, one a device, that belongs to this process until it and its files are dropped: one lock
+/// for all of them.
+#[derive(Debug)]
+pub struct StateFolder {
+    path: PathBuf,
+    lock: Arc<File>,
+}
+
+impl StateFolder {
+    /// Takes the folder for this process, and makes it where there is none.
+    pub fn open(path: &Path) -> Result<Self, StateFileError> {
+        fs::create_dir_all(path).map_err(|error| StateFileError::Io {
+            path: path.to_owned(),
+            error,
+        })?;
+        let lock = take_lock(path, path.join(".lock"))?;
+        Ok(Self {
+            path: path.to_owned(),
+            lock: Arc::new(lock),
+        })
+    }
+
+    /// One device's file.
+    pub fn file(&self, name: &str) -> StateFile {
+        StateFile {
+            path: self.path.join(name),
+            _lock: Arc::clone(&self.lock),
+        }
+    }
+}
+
+/// `lock_path` is locked for `path`.
+fn take_lock(path: &Path, lock_path: PathBuf) -> Result<File, StateFileError> {
+    let open = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path);
+    let locked = open.map_err(TryLockError::Error).and_then(|lock| {
+        lock.try_lock()?;
+        Ok(lock)
+    });
+    locked.map_err(|error| match error {
+        TryLockError::WouldBlock => StateFileError::InUse {
+            path: path.to_owned(),
+        },
+        TryLockError::Error(error) => StateFileError::Io {
+            path: lock_path,
+            error,
+        },
+    })
 }
 
 /// Why a state file cannot be used.
@@ -37,29 +91,11 @@ pub enum StateFileError {
 impl StateFile {
     /// Takes the file for this process; it need not exist yet.
     pub fn open(path: &Path) -> Result<Self, StateFileError> {
-        let lock_path = beside(path, ".lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(|error| StateFileError::Io {
-                path: lock_path.clone(),
-                error,
-            })?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(StateFileError::InUse {
-                path: path.to_owned(),
-            }),
-            Err(TryLockError::Error(error)) => Err(StateFileError::Io {
-                path: lock_path,
-                error,
-            }),
-        }
+        let lock = take_lock(path, beside(path, ".lock"))?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: Arc::new(lock),
+        })
     }
 
     /// The memory in the file; `None` when there is no file yet.
@@ -148,6 +184,27 @@ mod tests {
         ));
         drop(first);
         StateFile::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_one_process_own() {
+        let path = folder("state-folder");
+        let states = StateFolder::open(&path).unwrap();
+        let file = states.file("seed-3.json");
+        file.save(&some_state()).unwrap();
+        drop(states);
+        // The file holds on to the folder.
+        assert!(matches!(
+            StateFolder::open(&path),
+            Err(StateFileError::InUse { .. })
+        ));
+        drop(file);
+        let states = StateFolder::open(&path).unwrap();
+        assert_eq!(
+            states.file("seed-3.json").load().unwrap(),
+            Some(some_state())
+        );
+        fs::remove_dir_all(path).unwrap();
     }
 
     #[test]

@@ -209,6 +209,11 @@ pub(crate) fn raise_descriptor_limit(count: libc::rlim_t) -> io::Result<()> {
     Ok(())
 }
 
+/// How many descriptors this process may have now.
+pub(crate) fn descriptors_allowed() -> io::Result<libc::rlim_t> {
+    Ok(descriptor_limits()?.rlim_cur)
+}
+
 /// How many descriptors a process may allow itself.
 pub(crate) fn descriptor_limit() -> io::Result<libc::rlim_t> {
     Ok(descriptor_limits()?.rlim_max)
@@ -226,16 +231,16 @@ fn descriptor_limits() -> io::Result<libc::rlimit> {
     Ok(limit)
 }
 
-/// A TCP connection from this address of the machine, as the standard library makes it from any.
-pub(crate) fn connect_from(
-    from: std::net::IpAddr,
+/// Sets out for a TCP connection from this address of the machine, or from any, and does not wait: when the socket is
+/// writable, [`std::net::TcpStream::take_error`] says what came of it.
+pub(crate) fn connect_start(
+    from: Option<std::net::IpAddr>,
     to: std::net::SocketAddr,
-    patience: std::time::Duration,
 ) -> io::Result<std::net::TcpStream> {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    let family = match from {
-        std::net::IpAddr::V4(_) => libc::AF_INET,
-        std::net::IpAddr::V6(_) => libc::AF_INET6,
+    let family = match to {
+        std::net::SocketAddr::V4(_) => libc::AF_INET,
+        std::net::SocketAddr::V6(_) => libc::AF_INET6,
     };
     // SAFETY: no pointers; the result is checked before it becomes an owner.
     let fd = unsafe { libc::socket(family, kind, 0) };
@@ -244,31 +249,58 @@ pub(crate) fn connect_from(
     }
     // SAFETY: `fd` is new and nobody else owns it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    with_address(std::net::SocketAddr::new(from, 0), |address, length| {
-        // SAFETY: `with_address` gives a pointer to that many readable bytes.
-        unsafe { libc::bind(fd, address, length) }
-    })?;
+    if let Some(from) = from.filter(|from| from.is_ipv4() == to.is_ipv4()) {
+        // The port is chosen at connect: many may come from one address.
+        let _ = set_option(
+            socket.as_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            1,
+        );
+        with_address(std::net::SocketAddr::new(from, 0), |address, length| {
+            // SAFETY: `with_address` gives a pointer to that many readable bytes.
+            unsafe { libc::bind(fd, address, length) }
+        })?;
+    }
     let connected = with_address(to, |address, length| {
         // SAFETY: as above.
         unsafe { libc::connect(fd, address, length) }
     });
     match connected {
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
-            let shown = super::poll::poll(&[(socket.as_fd(), libc::POLLOUT)], Some(patience))?;
-            if shown == [0] {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-        }
-        other => other?,
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(socket.into()),
     }
-    let stream = std::net::TcpStream::from(socket);
-    match stream.take_error()? {
-        Some(error) => Err(error),
-        None => {
-            stream.set_nonblocking(false)?;
-            Ok(stream)
-        }
+}
+
+/// Closing this socket sends RST, and throws away what has not left yet.
+pub(crate) fn reset_at_close(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    set_option(socket, libc::SOL_SOCKET, libc::SO_LINGER, linger)
+}
+
+fn set_option<T>(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: T,
+) -> io::Result<()> {
+    // SAFETY: the pointer is to a readable value of the given size. Options here are ints and plain structures.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw const value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
     }
+    Ok(())
 }
 
 /// Calls with the address as the kernel reads it.

@@ -53,10 +53,11 @@ impl Sca {
             let up = spoken(&mut self.client);
             receive(fw, self.id, &up);
             let down = take(fw, self.id, usize::MAX);
-            if up.is_empty() && down.is_empty() {
+            // An alert, where it is refused.
+            let gone = heard(&mut self.client, &down).is_err();
+            if gone || (up.is_empty() && down.is_empty()) {
                 return String::from_utf8(text(&mut self.client)).unwrap();
             }
-            heard(&mut self.client, &down).unwrap();
         }
     }
 

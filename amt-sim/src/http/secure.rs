@@ -12,7 +12,7 @@ use crate::device::{
     client_certificates,
 };
 use crate::pki::{ChainForm, SelfSigned};
-use crate::tls::{Credential, FailureKind, Settings, TlsStream, Version};
+use crate::tls::{Credential, FailureKind, Judge, Settings, TlsStream, Version};
 use crate::wsman::{Shown, shown_certificate, subject_of};
 
 /// TLS of one stream, and what of it the journal knows already.
@@ -23,10 +23,12 @@ pub(super) struct Secure {
     fingerprint: String,
     /// The device made that certificate itself.
     own: bool,
+    /// Judges who wants to set the device up.
+    judge: Option<Arc<peer::Judge>>,
+    /// How often the mode had changed when the peer came.
+    opened_at: u64,
     /// The peer may set the device up; counts while the mode has changed so often and no more.
     accepted_at: Option<u64>,
-    /// The peer may not, and has nothing more to say here.
-    pub(super) refused: bool,
     told_established: bool,
     told_failure: bool,
 }
@@ -42,18 +44,23 @@ pub(super) struct Credentials {
 /// A TLS connection that was just opened from this side.
 pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure {
     let (credential, own) = credential(fw, Some(id), side);
+    let provisioning = peer::Judge::of(fw, side).map(Arc::new);
     let tls = match &credential {
         Ok(credential) => {
             let asked = client_certificates(fw, side);
-            let judge = TrustedClients::of(fw, side);
-            TlsStream::new(
+            let judge = match &provisioning {
+                Some(judge) => Some(Arc::clone(judge) as Arc<dyn Judge>),
+                None => TrustedClients::of(fw, side).map(|judge| Arc::new(judge) as _),
+            };
+            TlsStream::logged(
                 credential,
                 Settings {
                     versions: &fw.profile.tls.versions,
                     client_certificates: asked,
-                    judge: judge.map(|judge| Arc::new(judge) as _),
+                    judge,
                     at: fw.clock(),
                 },
+                fw.recorder.key_log(),
             )
         }
         Err(why) => TlsStream::unavailable(why.clone()),
@@ -66,8 +73,9 @@ pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure
         tls,
         fingerprint: leaf.map(sha256).unwrap_or_default(),
         own,
+        judge: provisioning,
+        opened_at: fw.setup.mode_changes(),
         accepted_at: None,
-        refused: false,
         told_established: false,
         told_failure: false,
     }
@@ -90,7 +98,7 @@ fn credential(
     side: Interface,
 ) -> (Result<Credential, String>, bool) {
     if host_based_tls::shows_on_die(fw, side)
-        && let Some(credential) = on_die(fw)
+        && let Some(credential) = on_die(fw, id.is_some())
     {
         return (credential, false);
     }
@@ -100,8 +108,12 @@ fn credential(
     }
 }
 
-/// The chain that came with the chip.
-fn on_die(fw: &mut Firmware) -> Option<Result<Credential, String>> {
+/// The chain that came with the chip, or the wrong one that a fault shows to a connection.
+fn on_die(fw: &mut Firmware, connecting: bool) -> Option<Result<Credential, String>> {
+    if connecting && let Some(wrong) = host_based_tls::wrong_chain(fw) {
+        let made = Credential::new(&wrong.shown, &wrong.key);
+        return Some(made.map_err(|error| error.to_string()));
+    }
     if let Some(credential) = &fw.web.credentials.on_die {
         return Some(Ok(credential.clone()));
     }
@@ -135,6 +147,7 @@ fn given(fw: &mut Firmware, id: Option<StreamId>) -> Option<Credential> {
                 why: format!(
                     "certificate {number} cannot be shown, so the device shows its own: {error}"
                 ),
+                refusal: None,
             });
             None
         }
@@ -171,31 +184,18 @@ pub(super) fn administrator(fw: &Firmware, side: Interface, secure: &Secure) -> 
     })
 }
 
-/// In set-up: whether whoever shook hands may set the device up. A refusal ends the connection.
-fn judge(fw: &mut Firmware, StreamId(stream): StreamId, side: Interface, secure: &mut Secure) {
-    let chain = secure.tls.peer_certificates().to_vec();
-    if chain.is_empty() || !peer::sets_up(fw.mode(), side) {
-        return;
-    }
-    match peer::judge(fw, side, &chain) {
-        Ok(()) => secure.accepted_at = Some(fw.setup.mode_changes()),
-        Err(refusal) if fw.enforced(Rule::SETUP_PEER_JUDGED) => {
-            fw.record(Event::TlsFailed {
-                stream,
-                reason: FailureKind::UntrustedClient,
-                why: refusal.to_string(),
-            });
-            // What it has said already is nobody's request.
-            secure.tls.plaintext();
-            secure.tls.close_notify();
-            secure.refused = true;
-        }
-        Err(_) => secure.accepted_at = Some(fw.setup.mode_changes()),
+/// In set-up: whoever shook hands may set the device up, if the mode is still the one in which he was judged.
+fn accept_peer(fw: &mut Firmware, secure: &mut Secure) {
+    if let Some(judge) = &secure.judge
+        && secure.opened_at == fw.setup.mode_changes()
+        && peer::accepted(fw, judge)
+    {
+        secure.accepted_at = Some(secure.opened_at);
     }
 }
 
 /// Journals what became of the connection since this was last asked, and judges who is there.
-pub(super) fn report(fw: &mut Firmware, id: StreamId, side: Interface, secure: &mut Secure) {
+pub(super) fn report(fw: &mut Firmware, id: StreamId, secure: &mut Secure) {
     let StreamId(stream) = id;
     if let Some(agreed) = secure
         .tls
@@ -220,16 +220,29 @@ pub(super) fn report(fw: &mut Firmware, id: StreamId, side: Interface, secure: &
         if secure.own {
             fw.assume(assumed::SELF_SIGNED);
         }
-        judge(fw, id, side, secure);
+        accept_peer(fw, secure);
     }
     if let Some(failure) = secure.tls.failure().filter(|_| !secure.told_failure) {
         secure.told_failure = true;
+        let judge = secure.judge.as_ref();
+        let refusal = judge.and_then(|judge| judge.refusal());
+        let (reason, why) = match refusal {
+            Some(refusal) => (FailureKind::UntrustedClient, refusal.to_string()),
+            None => (failure.kind, failure.why.clone()),
+        };
         fw.record(Event::TlsFailed {
             stream,
-            reason: failure.kind,
-            why: failure.why.clone(),
+            reason,
+            why,
+            refusal,
         });
-        if failure.kind == FailureKind::Incompatible {
+        if let Some(refusal) = refusal {
+            peer::refused(fw, refusal);
+        }
+        if matches!(
+            failure.kind,
+            FailureKind::Incompatible | FailureKind::StaticRsa | FailureKind::OldVersion
+        ) {
             fw.assume(assumed::TLS_VERSIONS);
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::device::{Firmware, Interface, Rule, TlsSettings, assumed};
 use crate::time::UnixTime;
-use crate::tls::{Judge, ends_at_root};
+use crate::tls::{Judge, Untrusted, ends_at_root};
 use crate::wsman::{subject_of, trusted_roots};
 
 /// What one connection's client certificate is measured by.
@@ -54,7 +54,7 @@ impl TrustedClients {
 }
 
 impl Judge for TrustedClients {
-    fn judge(&self, chain: &[&[u8]]) -> Result<(), String> {
+    fn judge(&self, chain: &[&[u8]]) -> Result<(), Untrusted> {
         if let Some(roots) = &self.roots {
             ends_at_root(chain, roots, self.at)
                 .map_err(|why| format!("the client's certificate does not hold: {why}"))?;
@@ -70,9 +70,9 @@ impl Judge for TrustedClients {
             .find_map(|part| part.strip_prefix("CN="));
         match name {
             Some(name) if self.knows(name) => Ok(()),
-            _ => Err(format!(
-                "no TrustedCN is that of the client's certificate, {subject:?}"
-            )),
+            _ => {
+                Err(format!("no TrustedCN is that of the client's certificate, {subject:?}").into())
+            }
         }
     }
 }

@@ -47,6 +47,8 @@ pub enum AuthorityError {
     Make(#[from] rcgen::Error),
     #[error("a built-in key cannot be read: {0}")]
     Key(String),
+    #[error("the on-die root cannot be made {0} bytes long")]
+    RootLength(usize),
 }
 
 impl ProvisioningIdentity {
@@ -59,11 +61,11 @@ impl ProvisioningIdentity {
         let intermediate = Party::new("intermediate", fixtures::keys::INTERMEDIATE)?;
         let leaf = Party::new(name, fixtures::keys::PROVISIONING)?;
 
-        let root_params = root.authority("amt-sim Provisioning Root CA", 1);
+        let root_params = root.authority(ROOT_NAME, 1);
         let root_certificate = root_params.self_signed(&root)?;
         let root_issuer = Issuer::from_params(&root_params, &root);
 
-        let intermediate_params = intermediate.authority("amt-sim Provisioning Issuing CA", 0);
+        let intermediate_params = intermediate.authority(ISSUING_NAME, 0);
         let intermediate_certificate =
             intermediate_params.signed_by(&intermediate, &root_issuer)?;
         let intermediate_issuer = Issuer::from_params(&intermediate_params, &intermediate);
@@ -105,8 +107,12 @@ pub fn pem(label: &str, der: &[u8]) -> String {
     rsa::pkcs8::der::pem::encode_string(label, rsa::pkcs8::LineEnding::LF, der).unwrap_or_default()
 }
 
+/// Names of the two authorities.
+pub(super) const ROOT_NAME: &str = "amt-sim Provisioning Root CA";
+pub(super) const ISSUING_NAME: &str = "amt-sim Provisioning Issuing CA";
+
 /// Letters, digits, hyphens and dots, with at least two labels; a leading `*.` is a name too.
-fn is_host_name(name: &str) -> bool {
+pub(super) fn is_host_name(name: &str) -> bool {
     let name = name.strip_prefix("*.").unwrap_or(name);
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -173,33 +179,38 @@ impl Party {
     }
 
     pub(super) fn params(&self, common_name: &str, unit: Option<&str>) -> CertificateParams {
-        let mut name = DistinguishedName::new();
-        name.push(DnType::CountryName, "US");
-        name.push(DnType::OrganizationName, "amt-sim");
-        if let Some(unit) = unit {
-            name.push(DnType::OrganizationalUnitName, unit);
-        }
+        params(Some(common_name), unit, &self.tag, &self.public)
+    }
+}
+
+/// What all certificates of the project have in common. The serial number follows from `tag`.
+pub(super) fn params(
+    common_name: Option<&str>,
+    unit: Option<&str>,
+    tag: &str,
+    public: &[u8],
+) -> CertificateParams {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CountryName, "US");
+    name.push(DnType::OrganizationName, "amt-sim");
+    if let Some(unit) = unit {
+        name.push(DnType::OrganizationalUnitName, unit);
+    }
+    if let Some(common_name) = common_name {
         name.push(DnType::CommonName, common_name);
-        let mut params = CertificateParams::default();
-        params.distinguished_name = name;
-        params.not_before = date_time_ymd(2024, 1, 1);
-        params.not_after = date_time_ymd(2049, 12, 31);
-        params.serial_number = Some(self.serial());
-        params.key_identifier_method = KeyIdMethod::PreSpecified(self.key_identifier());
-        params.use_authority_key_identifier_extension = true;
-        params
     }
-
-    /// Sixteen bytes, positive and not zero.
-    fn serial(&self) -> SerialNumber {
-        let mut bytes = sha2::Sha256::digest(self.tag.as_bytes())[..16].to_vec();
-        bytes[0] = bytes[0] & 0x7f | 0x40;
-        SerialNumber::from(bytes)
-    }
-
-    fn key_identifier(&self) -> Vec<u8> {
-        sha2::Sha256::digest(&self.public)[..20].to_vec()
-    }
+    // Sixteen bytes, positive and not zero.
+    let mut serial = sha2::Sha256::digest(tag.as_bytes())[..16].to_vec();
+    serial[0] = serial[0] & 0x7f | 0x40;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name;
+    params.not_before = date_time_ymd(2024, 1, 1);
+    params.not_after = date_time_ymd(2049, 12, 31);
+    params.serial_number = Some(SerialNumber::from(serial));
+    let identifier = sha2::Sha256::digest(public)[..20].to_vec();
+    params.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
+    params.use_authority_key_identifier_extension = true;
+    params
 }
 
 impl PublicKeyData for Party {

@@ -170,10 +170,21 @@ impl Certificate {
         }
     }
 
+    /// Whether this extended key usage is named.
+    pub(crate) fn has_usage(&self, wanted: &str) -> bool {
+        let mut usages = self.usages.iter().flatten();
+        usages.any(|usage| usage == wanted)
+    }
+
     /// Whether the certificate names itself as its issuer.
     pub(crate) fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
     }
+}
+
+impl Key {
+    /// id-ecPublicKey.
+    pub(crate) const ELLIPTIC: &str = "1.2.840.10045.2.1";
 }
 
 impl SignatureAlgorithm {

@@ -14,20 +14,32 @@ use super::signature::{Digest, fingerprint};
 use super::suffix::Relation;
 pub(crate) use super::suffix::Suffix;
 use super::{Key, PROVISIONING_OU};
-use crate::device::{CertificateHash, HashAlgorithm, Rule, Rules};
+use crate::device::{CertificateHash, ChainAssumptions, HashAlgorithm, Rule, Rules, assumed};
 use crate::time::UnixTime;
 
-/// What a chain is measured by.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Policy<'a> {
-    pub(crate) rules: &'a Rules,
+/// What a chain is measured by. It owns all it needs, so that it can wait for a chain to come.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub(crate) rules: Rules,
     /// What the device's clock shows.
     pub(crate) now: UnixTime,
+    pub(crate) out_of_time: OutOfTime,
     /// The device's domain, when it knows one.
-    pub(crate) suffix: Option<Suffix<'a>>,
-    pub(crate) hashes: &'a [CertificateHash],
+    pub(crate) suffix: Option<Suffix>,
+    /// Domains that count beside it.
+    pub(crate) more_suffixes: Vec<Suffix>,
+    pub(crate) hashes: Vec<CertificateHash>,
     /// The generation still takes SHA-1 and RSA keys below 2048 bits.
     pub(crate) takes_weak: bool,
+    pub(crate) assumptions: ChainAssumptions,
+}
+
+/// What becomes of a certificate that is not valid by the device's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutOfTime {
+    Refused,
+    /// It is taken, and [`Trust::time_valid`] says so.
+    Noted,
 }
 
 /// Where a certificate stands in its chain, as its sender flags it.
@@ -115,6 +127,10 @@ pub(crate) struct Trust {
     pub(crate) ca_serials: Vec<String>,
     /// There were more authorities than that.
     pub(crate) more_serials: bool,
+    /// Every certificate was valid by the device's clock.
+    pub(crate) time_valid: bool,
+    /// Assumptions that it rests on, by ID.
+    pub(crate) assumed: Vec<&'static str>,
 }
 
 /// A chain as far as it has arrived. Every certificate in it was found good when it came.
@@ -125,9 +141,6 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// Certificates of the longest chain. Not documented; a record of set-up has a flag for more than three
-    /// authorities, so that four must be possible.
-    pub(crate) const LONGEST: usize = 5;
     /// Serial numbers that a record holds.
     const SERIALS: usize = 3;
 
@@ -151,7 +164,7 @@ impl Chain {
     /// Takes the next certificate. A leaf starts anew, whatever came before; a refusal leaves nothing.
     pub(crate) fn add(
         &mut self,
-        policy: &Policy<'_>,
+        policy: &Policy,
         der: &[u8],
         place: Place,
     ) -> Result<ChainStatus, ChainRefusal> {
@@ -179,7 +192,7 @@ impl Chain {
 
     fn judge(
         &self,
-        policy: &Policy<'_>,
+        policy: &Policy,
         der: &[u8],
         place: Place,
     ) -> Result<Certificate, ChainRefusal> {
@@ -187,7 +200,9 @@ impl Chain {
             return Err(ChainRefusal::NoLeaf);
         }
         let certificate = Certificate::read(der).map_err(|_| ChainRefusal::Unreadable)?;
-        if self.certificates.len() >= Self::LONGEST && policy.asks(Rule::PKI_CHAIN_LENGTH) {
+        if self.certificates.len() >= policy.assumptions.longest
+            && policy.asks(Rule::PKI_CHAIN_LENGTH)
+        {
             return Err(ChainRefusal::TooLong);
         }
         policy.strength(&certificate)?;
@@ -207,7 +222,7 @@ impl Chain {
         Ok(certificate)
     }
 
-    fn prove(&self, policy: &Policy<'_>) -> Trust {
+    fn prove(&self, policy: &Policy) -> Trust {
         let leaf = self.certificates.first();
         let root = self.certificates.last();
         let der = root.map(|root| root.der.as_slice()).unwrap_or_default();
@@ -224,7 +239,7 @@ impl Chain {
             name: leaf
                 .and_then(|leaf| leaf.common_name.clone())
                 .unwrap_or_default(),
-            secure_dns: policy.suffix.is_some_and(|suffix| suffix.secure),
+            secure_dns: policy.domain_is_secure(leaf) || !policy.asks(Rule::PKI_SECURE_DNS),
             hash_algorithm,
             hash: crate::hex::encode(&fingerprint(hash_algorithm, der)),
             hash_is_default,
@@ -234,11 +249,17 @@ impl Chain {
                 .map(|authority| serial(&authority.serial))
                 .collect(),
             more_serials: skipped > 0,
+            time_valid: !policy.asks(Rule::PKI_TIME_NOTED)
+                || self
+                    .certificates
+                    .iter()
+                    .all(|certificate| policy.in_time(certificate).is_ok()),
+            assumed: leaf.map(|leaf| policy.rests_on(leaf)).unwrap_or_default(),
         }
     }
 }
 
-impl Policy<'_> {
+impl Policy {
     /// Bits of the shortest RSA key that newer generations take.
     const SHORTEST_KEY: usize = 2048;
 
@@ -248,16 +269,22 @@ impl Policy<'_> {
 
     /// SHA-2 and RSA with 2048 bits, over the whole chain and the root too.
     fn strength(&self, certificate: &Certificate) -> Result<(), ChainRefusal> {
-        let (SignatureAlgorithm::Rsa(digest), Key::Rsa(_)) =
-            (&certificate.signature_algorithm, &certificate.key)
-        else {
+        let SignatureAlgorithm::Rsa(digest) = &certificate.signature_algorithm else {
             return Err(ChainRefusal::Algorithm);
         };
+        let key_is_known = match &certificate.key {
+            Key::Rsa(_) => true,
+            Key::Other(kind) => kind == Key::ELLIPTIC && self.assumptions.elliptic_keys,
+        };
+        if !key_is_known {
+            return Err(ChainRefusal::Algorithm);
+        }
         let taken = digest.is_strong() || (self.takes_weak && *digest == Digest::Sha1);
         if !taken && self.asks(Rule::PKI_DIGEST) {
             return Err(ChainRefusal::WeakDigest);
         }
-        let short = certificate.key_bits() < Some(Self::SHORTEST_KEY);
+        let bits = certificate.key_bits();
+        let short = bits.is_some_and(|bits| bits < Self::SHORTEST_KEY);
         if short && !self.takes_weak && self.asks(Rule::PKI_KEY_SIZE) {
             return Err(ChainRefusal::ShortKey);
         }
@@ -265,9 +292,13 @@ impl Policy<'_> {
     }
 
     fn validity(&self, certificate: &Certificate) -> Result<(), ChainRefusal> {
-        if !self.asks(Rule::PKI_VALIDITY) {
+        if self.out_of_time == OutOfTime::Noted || !self.asks(Rule::PKI_VALIDITY) {
             return Ok(());
         }
+        self.in_time(certificate)
+    }
+
+    fn in_time(&self, certificate: &Certificate) -> Result<(), ChainRefusal> {
         if self.now < certificate.not_before {
             return Err(ChainRefusal::NotYetValid);
         }
@@ -279,13 +310,11 @@ impl Policy<'_> {
 
     /// A server certificate, marked by usage or unit, for a name in the device's domain.
     fn leaf(&self, leaf: &Certificate) -> Result<(), ChainRefusal> {
-        let has = |wanted: &str| {
-            leaf.usages
-                .as_ref()
-                .is_some_and(|usages| usages.iter().any(|usage| usage == wanted))
-        };
+        let has = |wanted| leaf.has_usage(wanted);
         // Without the extension a certificate is for every use.
-        let server = leaf.usages.is_none() || has(usage::SERVER) || has(usage::ANY);
+        let server = leaf.usages.is_none()
+            || has(usage::SERVER)
+            || (has(usage::ANY) && self.assumptions.any_usage);
         if !server && self.asks(Rule::PKI_SERVER_USAGE) {
             return Err(ChainRefusal::NotServer);
         }
@@ -301,23 +330,73 @@ impl Policy<'_> {
     }
 
     fn name(&self, leaf: &Certificate) -> Result<(), ChainRefusal> {
-        let suffix = self.suffix.ok_or(ChainRefusal::NoSuffix)?;
-        let name = leaf.common_name.as_deref().ok_or(ChainRefusal::NoName)?;
-        match suffix.relation(name) {
-            Relation::Inside => Ok(()),
-            Relation::LookAlike if !self.asks(Rule::PKI_WHOLE_LABELS) => Ok(()),
-            Relation::LookAlike => Err(ChainRefusal::LookAlikeSuffix),
-            Relation::Outside => {
-                let mut others = leaf.alternative_names.iter();
-                let inside = |name: &String| suffix.relation(name) == Relation::Inside;
-                Err(if others.any(inside) {
-                    ChainRefusal::AlternativeNameOnly
-                } else {
-                    ChainRefusal::OtherSuffix
-                })
-            }
-            Relation::NoName => Err(ChainRefusal::NoName),
+        let first = match &self.suffix {
+            Some(suffix) => self.within(suffix, leaf),
+            None => Err(ChainRefusal::NoSuffix),
+        };
+        let name = leaf.common_name.as_deref().unwrap_or_default();
+        if self.in_another_domain(name) {
+            return Ok(());
         }
+        first
+    }
+
+    fn in_another_domain(&self, name: &str) -> bool {
+        let mut more = self.more_suffixes.iter();
+        more.any(|suffix| self.takes(suffix, name))
+    }
+
+    /// What nobody has seen of real firmware, but this leaf was taken by.
+    fn rests_on(&self, leaf: &Certificate) -> Vec<&'static str> {
+        let mut assumed = Vec::new();
+        let name = leaf.common_name.as_deref().unwrap_or_default();
+        if is_wildcard(name) {
+            assumed.push(assumed::WILDCARD_NAMES);
+        }
+        if leaf.has_usage(usage::ANY) && !leaf.has_usage(usage::SERVER) {
+            assumed.push(assumed::ANY_USAGE);
+        }
+        if !matches!(leaf.key, Key::Rsa(_)) {
+            assumed.push(assumed::CHAIN_RSA_ONLY);
+        }
+        assumed
+    }
+
+    fn takes(&self, suffix: &Suffix, name: &str) -> bool {
+        match suffix.relation(name) {
+            _ if is_wildcard(name) && !self.assumptions.wildcard_names => false,
+            Relation::Inside => true,
+            Relation::LookAlike => !self.asks(Rule::PKI_WHOLE_LABELS),
+            Relation::Outside | Relation::NoName => false,
+        }
+    }
+
+    fn within(&self, suffix: &Suffix, leaf: &Certificate) -> Result<(), ChainRefusal> {
+        let name = leaf.common_name.as_deref().ok_or(ChainRefusal::NoName)?;
+        let alternative = leaf
+            .alternative_names
+            .iter()
+            .any(|name| self.takes(suffix, name));
+        if self.takes(suffix, name) || (alternative && self.assumptions.alternative_names) {
+            return Ok(());
+        }
+        Err(match suffix.relation(name) {
+            Relation::LookAlike => ChainRefusal::LookAlikeSuffix,
+            Relation::Inside | Relation::NoName => ChainRefusal::NoName,
+            Relation::Outside if alternative => ChainRefusal::AlternativeNameOnly,
+            Relation::Outside => ChainRefusal::OtherSuffix,
+        })
+    }
+
+    /// Whether the domain that the leaf is in is one that nobody on the network could have told the device.
+    fn domain_is_secure(&self, leaf: Option<&Certificate>) -> bool {
+        let Some(suffix) = self.suffix.as_ref().filter(|suffix| suffix.secure) else {
+            return false;
+        };
+        let name = leaf.and_then(|leaf| leaf.common_name.as_deref());
+        let name = name.unwrap_or_default();
+        // With the rule knocked out it may be in none.
+        self.takes(suffix, name) || !self.in_another_domain(name)
     }
 
     /// A certificate that may issue others, with at most as many authorities `below` it as it allows.
@@ -364,10 +443,16 @@ impl Policy<'_> {
 
     /// The entries of the device's list that this certificate hashes to.
     fn entries(&self, der: &[u8]) -> impl Iterator<Item = &CertificateHash> {
+        let sha1 = self.takes_weak || !self.asks(Rule::PKI_ROOT_DIGEST);
         self.hashes
             .iter()
+            .filter(move |entry| entry.algorithm != HashAlgorithm::Sha1 || sha1)
             .filter(move |entry| fingerprint(entry.algorithm, der) == entry.digest())
     }
+}
+
+fn is_wildcard(name: &str) -> bool {
+    name.starts_with("*.")
 }
 
 /// A serial number as records hold it: 16 bytes, big-endian, zeros in front; of a longer one the last 16.

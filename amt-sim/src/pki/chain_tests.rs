@@ -29,11 +29,17 @@ impl Judge {
 
     fn judge(&self, certificates: &[Vec<u8>]) -> Result<Trust, ChainRefusal> {
         let policy = Policy {
-            rules: &self.rules,
+            rules: self.rules.clone(),
             now: UnixTime(1_767_225_600), // 2026-01-01
-            suffix: self.suffix.map(|name| Suffix { name, secure: true }),
-            hashes: &self.hashes,
+            out_of_time: OutOfTime::Refused,
+            more_suffixes: Vec::new(),
+            suffix: self.suffix.map(|name| Suffix {
+                name: name.to_owned(),
+                secure: true,
+            }),
+            hashes: self.hashes.clone(),
             takes_weak: self.takes_weak,
+            assumptions: ChainAssumptions::default(),
         };
         let mut chain = Chain::default();
         let last = certificates.len() - 1;
@@ -235,6 +241,8 @@ fn a_root_is_known_by_any_active_entry(#[case] algorithm: HashAlgorithm) {
             chain.root_entry(HashAlgorithm::Sha256, false),
             chain.root_entry(algorithm, true),
         ],
+        // Younger generations know nobody by SHA-1.
+        takes_weak: algorithm == HashAlgorithm::Sha1,
         ..Judge::knowing(&chain)
     };
     let trust = judge.judge(&chain.build()).unwrap();
@@ -265,14 +273,17 @@ fn a_leaf_starts_anew_and_a_refusal_leaves_nothing() {
     let certificates = chain.build();
     let judge = Judge::knowing(&chain);
     let policy = Policy {
-        rules: &judge.rules,
+        rules: judge.rules.clone(),
         now: UnixTime(1_767_225_600),
+        out_of_time: OutOfTime::Refused,
+        more_suffixes: Vec::new(),
         suffix: Some(Suffix {
-            name: "corp.example",
+            name: "corp.example".to_owned(),
             secure: false,
         }),
-        hashes: &judge.hashes,
+        hashes: judge.hashes.clone(),
         takes_weak: false,
+        assumptions: ChainAssumptions::default(),
     };
     let mut chain = Chain::default();
     let no_leaf = chain.add(&policy, &certificates[1], Place::Intermediate);

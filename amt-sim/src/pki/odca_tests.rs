@@ -172,3 +172,25 @@ fn two_forms() {
     assert_eq!(chain.shown(ChainForm::Six).len(), 6);
     assert_eq!(chain.shown(ChainForm::Four).len(), 4);
 }
+
+/// Only the leaf differs, and only where it was asked for.
+#[test]
+fn a_leaf_with_a_name() {
+    let genuine = chain(7);
+    let called = OnDieChain::for_device_called(Seed(7), "LNL", 20, "localhost").unwrap();
+    assert_eq!(genuine.certificates[1..], called.certificates[1..]);
+    let name = |der: &[u8]| {
+        let certificate = read(der);
+        let names = certificate.subject_alternative_name().unwrap()?.value;
+        Some(
+            names
+                .general_names
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        )
+    };
+    let names: Option<Vec<String>> = name(called.leaf());
+    assert_eq!(names, Some(vec!["DNSName(localhost)".to_owned()]));
+    assert_eq!(name(genuine.leaf()), None);
+}

@@ -2,14 +2,15 @@
 //!
 //! The guide asks that the certificate's domain suffix be that of the device. What it leaves open is an assumption
 //! (`device.assumed.suffix-match`): labels are compared whole and without regard to case, a leading `*.` stands for
-//! no label or more, only the common name counts, and a device in a sub-domain is not covered by its parent.
+//! no label or more, only the common name counts, and a device in a sub-domain is not covered by its parent. Wildcards
+//! and alternative names have a switch each, in [`crate::device::ChainAssumptions`].
 //!
 //! Source: "Intel AMT Implementation and Reference Guide", page "Acquiring an Intel vPro certificate".
 
 /// The domain that the device believes itself in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Suffix<'a> {
-    pub(crate) name: &'a str,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Suffix {
+    pub(crate) name: String,
     /// Typed into the set-up screen or set over AMTHI, not learnt from DHCP.
     pub(crate) secure: bool,
 }
@@ -26,10 +27,10 @@ pub(crate) enum Relation {
     NoName,
 }
 
-impl Suffix<'_> {
-    pub(crate) fn relation(self, common_name: &str) -> Relation {
+impl Suffix {
+    pub(crate) fn relation(&self, common_name: &str) -> Relation {
         let name = normal(common_name.strip_prefix("*.").unwrap_or(common_name));
-        let suffix = normal(self.name);
+        let suffix = normal(&self.name);
         if !is_host_name(&name) || suffix.is_empty() {
             return Relation::NoName;
         }
@@ -84,7 +85,7 @@ mod tests {
     #[case("mc.corp.example", "", Relation::NoName)]
     fn names(#[case] name: &str, #[case] suffix: &str, #[case] expected: Relation) {
         let suffix = Suffix {
-            name: suffix,
+            name: suffix.to_owned(),
             secure: true,
         };
         assert_eq!(suffix.relation(name), expected);
@@ -93,7 +94,7 @@ mod tests {
     proptest! {
         #[test]
         fn inside_means_the_same_last_labels(name in "[a-c.*]{0,8}", suffix in "[a-c.]{0,6}") {
-            let inside = Suffix { name: &suffix, secure: false }.relation(&name) == Relation::Inside;
+            let inside = Suffix { name: suffix.clone(), secure: false }.relation(&name) == Relation::Inside;
             let wanted: Vec<&str> = suffix.trim_end_matches('.').split('.').collect();
             let labels: Vec<&str> = name.trim_end_matches('.').split('.').collect();
             prop_assert!(!inside || labels.ends_with(&wanted));

@@ -10,18 +10,22 @@
 //! does not depend on them.
 //!
 //! rustls knows TLS 1.2 with elliptic-curve key exchange and TLS 1.3. Older versions and static RSA, which real
-//! firmware has too, are not to be had here.
+//! firmware has too, are not to be had here; who is affected is in `docs/tls.md`, and a client that comes so is
+//! journaled as one.
 
 mod client_certificate;
 mod credential;
 mod failure;
+mod hello;
+mod key_log;
 mod stream;
 mod trust;
 
 pub use credential::{Credential, CredentialError};
 pub use failure::{Failure, FailureKind};
+pub use key_log::KeyLog;
 pub use stream::{ClientCertificates, Established, Settings, TlsStream, Version};
-pub use trust::{Judge, ends_at_root};
+pub use trust::{Alert, Judge, Untrusted, ends_at_root};
 
 #[cfg(test)]
 mod property_tests;

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::client_certificate::AnyCertificate;
 use super::credential::{Credential, provider};
 use super::failure::Failure;
+use super::hello::Offer;
+use super::key_log::KeyLog;
 use super::trust::{Judge, to_rustls};
 use crate::time::UnixTime;
 
@@ -78,8 +80,8 @@ pub struct TlsStream {
     out: Vec<u8>,
     established: Option<Established>,
     failure: Option<Failure>,
-    /// The first byte that the peer sent.
-    greeting: Option<u8>,
+    /// What the peer sent first, until the handshake is done.
+    heard: Vec<u8>,
     /// The peer will send no more.
     peer_closed: bool,
     /// The device will send no more.
@@ -89,9 +91,18 @@ pub struct TlsStream {
 impl TlsStream {
     /// A connection that the peer has just opened.
     pub fn new(credential: &Credential, settings: Settings<'_>) -> Self {
-        match connect(credential, settings) {
+        Self::logged(credential, settings, None)
+    }
+
+    /// The same; whoever has the log can read the connection.
+    pub fn logged(
+        credential: &Credential,
+        settings: Settings<'_>,
+        key_log: Option<KeyLog>,
+    ) -> Self {
+        match connect(credential, settings, key_log) {
             Ok(connection) => Self::with(Some(connection), None),
-            Err(error) => Self::with(None, Some(Failure::of(&error, None))),
+            Err(error) => Self::with(None, Some(Failure::of(&error, &[]))),
         }
     }
 
@@ -108,14 +119,18 @@ impl TlsStream {
             out: Vec::new(),
             established: None,
             failure,
-            greeting: None,
+            heard: Vec::new(),
             peer_closed: false,
         }
     }
 
     /// Bytes from the peer, cut anywhere. After a failure they are ignored.
     pub fn receive(&mut self, mut bytes: &[u8]) {
-        self.greeting = self.greeting.or(bytes.first().copied());
+        if self.established.is_none() {
+            let room = Offer::LONGEST.saturating_sub(self.heard.len());
+            let kept = bytes.get(..room).unwrap_or(bytes);
+            self.heard.extend_from_slice(kept);
+        }
         while !bytes.is_empty() && self.failure.is_none() && !self.peer_closed {
             let Some(connection) = &mut self.connection else {
                 return;
@@ -133,7 +148,7 @@ impl TlsStream {
     pub fn end(&mut self) {
         self.peer_closed = true;
         // Whoever only looks whether somebody listens has not failed at anything.
-        if self.greeting.is_some() && self.established.is_none() && self.failure.is_none() {
+        if !self.heard.is_empty() && self.established.is_none() && self.failure.is_none() {
             self.failure = Some(Failure::peer_left());
         }
         self.closed |= self.established.is_none();
@@ -209,6 +224,7 @@ impl TlsStream {
         read_out(connection, &mut self.plaintext);
         if self.established.is_none() && !connection.is_handshaking() {
             self.established = agreed(connection);
+            self.heard.truncate(1);
         }
         match processed {
             Ok(state) => self.peer_closed |= state.peer_has_closed(),
@@ -221,7 +237,7 @@ impl TlsStream {
     }
 
     fn fail(&mut self, error: &rustls::Error) {
-        self.failure = Some(Failure::of(error, self.greeting));
+        self.failure = Some(Failure::of(error, &self.heard));
         self.closed = true;
     }
 
@@ -263,6 +279,7 @@ impl TimeProvider for DeviceTime {
 fn connect(
     credential: &Credential,
     settings: Settings<'_>,
+    key_log: Option<KeyLog>,
 ) -> Result<ServerConnection, rustls::Error> {
     let time = to_rustls(settings.at);
     let versions: Vec<&'static SupportedProtocolVersion> = settings
@@ -288,6 +305,9 @@ fn connect(
     // Every connection stands for itself: a device that goes through a power cycle forgets its sessions anyway.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    if let Some(key_log) = key_log {
+        config.key_log = Arc::new(key_log);
+    }
     let mut connection = ServerConnection::new(Arc::new(config))?;
     connection.set_buffer_limit(None);
     Ok(connection)

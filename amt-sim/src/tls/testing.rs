@@ -3,11 +3,17 @@
 use std::io::{Read, Write};
 use std::sync::{Arc, LazyLock};
 
+use rsa::pkcs8::DecodePrivateKey;
+use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientConfig, ClientConnection};
+use rustls::client::{ClientConfig, ClientConnection, ResolvesClientCert};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme, SupportedProtocolVersion};
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{
+    DigitallySignedStruct, Error, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion,
+};
+use sha2::{Digest, Sha256};
 
 use super::credential::provider;
 use super::{ClientCertificates, Credential, Settings, TlsStream, Version};
@@ -109,6 +115,91 @@ pub(crate) fn client_with(
     };
     let name = ServerName::try_from("vpro.corp.example").unwrap();
     ClientConnection::new(Arc::new(config), name).unwrap()
+}
+
+/// A client that speaks one version and shows this chain, whatever it is, signing with this key, whether or not it
+/// belongs to it: PKCS#8 DER, RSA of any length or elliptic.
+pub(crate) fn client_holding(version: Version, chain: &[Vec<u8>], key: &[u8]) -> ClientConnection {
+    let version: &'static SupportedProtocolVersion = match version {
+        Version::Tls12 => &rustls::version::TLS12,
+        Version::Tls13 => &rustls::version::TLS13,
+    };
+    let chain = chain.iter().cloned().map(CertificateDer::from).collect();
+    let der = PrivateKeyDer::try_from(key.to_vec()).unwrap();
+    let key: Arc<dyn SigningKey> = match provider().key_provider.load_private_key(der) {
+        Ok(key) => key,
+        Err(_) => Arc::new(ShortKey(RsaPrivateKey::from_pkcs8_der(key).unwrap())),
+    };
+    let shown = Arc::new(CertifiedKey::new(chain, key));
+    let config = ClientConfig::builder_with_provider(Arc::clone(provider()))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone))
+        .with_client_cert_resolver(Arc::new(Shows(shown)));
+    let name = ServerName::try_from("vpro.corp.example").unwrap();
+    ClientConnection::new(Arc::new(config), name).unwrap()
+}
+
+#[derive(Debug)]
+struct Shows(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Shows {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// RSA with fewer bits than rustls' provider computes with.
+#[derive(Debug, Clone)]
+struct ShortKey(RsaPrivateKey);
+
+impl ShortKey {
+    const SCHEMES: [SignatureScheme; 2] = [
+        SignatureScheme::RSA_PSS_SHA256,
+        SignatureScheme::RSA_PKCS1_SHA256,
+    ];
+}
+
+impl SigningKey for ShortKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let known = Self::SCHEMES.into_iter();
+        let scheme = known.into_iter().find(|scheme| offered.contains(scheme))?;
+        Some(Box::new(ShortSigner(self.0.clone(), scheme)))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::RSA
+    }
+}
+
+#[derive(Debug)]
+struct ShortSigner(RsaPrivateKey, SignatureScheme);
+
+impl Signer for ShortSigner {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        let digest = Sha256::digest(message);
+        let signed = match self.1 {
+            SignatureScheme::RSA_PKCS1_SHA256 => {
+                self.0.sign(Pkcs1v15Sign::new::<Sha256>(), &digest)
+            }
+            // The salt is random, as a real client's is.
+            _ => self.0.sign_with_rng(
+                &mut rsa::rand_core::OsRng,
+                Pss::new_with_salt::<Sha256>(32),
+                &digest,
+            ),
+        };
+        signed.map_err(|error| Error::General(error.to_string()))
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        self.1
+    }
 }
 
 /// Everything the client wants to send now.

@@ -11,12 +11,40 @@ use rustls::server::WebPkiClientVerifier;
 use super::credential::provider;
 use crate::time::UnixTime;
 
-/// Judges what a client shows, at the moment of the handshake: a refusal ends it with `certificate_unknown`.
+/// Judges what a client shows, at the moment of the handshake: a refusal ends it with an alert.
 ///
 /// A judge is made for one connection and knows all it needs; it cannot ask the device.
 pub trait Judge: fmt::Debug + Send + Sync {
-    /// `chain` is DER, leaf first, never empty. The error says why, for people.
-    fn judge(&self, chain: &[&[u8]]) -> Result<(), String>;
+    /// `chain` is DER, leaf first, never empty.
+    fn judge(&self, chain: &[&[u8]]) -> Result<(), Untrusted>;
+}
+
+/// Why a client is not believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untrusted {
+    /// For people. Only [`Alert::CertificateUnknown`] takes it as far as [`super::Failure::why`].
+    pub why: String,
+    pub alert: Alert,
+}
+
+impl From<String> for Untrusted {
+    fn from(why: String) -> Self {
+        Self {
+            why,
+            alert: Alert::CertificateUnknown,
+        }
+    }
+}
+
+/// What the client is told: RFC 8446 section 6.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alert {
+    BadCertificate,
+    UnsupportedCertificate,
+    CertificateExpired,
+    CertificateUnknown,
+    UnknownAuthority,
+    AccessDenied,
 }
 
 /// Whether a chain ends at one of these roots, holds at that moment, and is a client's.

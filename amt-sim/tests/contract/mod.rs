@@ -1,7 +1,7 @@
 //! What a program may count on at `/dev/mei0`, whichever front end shows it: one function a promise.
 //!
 //! A check runs inside the program under the front end, with plain system calls, and panics when the promise is
-//! broken. The device behind it is [`super::device`]. Source: Linux `drivers/misc/mei/main.c`.
+//! broken. The device behind it is [`program::device`]. Source: Linux `drivers/misc/mei/main.c`.
 #![expect(unsafe_code, reason = "system calls as a C program makes them")]
 #![expect(clippy::unwrap_used, reason = "a broken promise is a panic")]
 
@@ -19,6 +19,7 @@ use mei::{errno, in_a_child, until_asleep, until_thread_asleep};
 pub use mei::{Mei, REQUEST};
 
 mod mei;
+pub mod program;
 
 const IN: i16 = libc::POLLIN | libc::POLLRDNORM;
 const OUT: i16 = libc::POLLOUT | libc::POLLWRNORM;

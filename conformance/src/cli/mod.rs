@@ -5,8 +5,12 @@
 mod agent;
 mod check;
 mod doctor;
+mod explain;
+mod ledger;
 mod list;
+mod report;
 mod run;
+mod sweep;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -15,9 +19,11 @@ use std::path::PathBuf;
 use amt_sim::diagnostic::Diagnostic;
 use clap::{Args, Parser, Subcommand};
 
+use crate::report::Format;
 use crate::requirement::Ledger;
 use crate::role::Misbehaviour;
 use crate::role::target::Programs;
+use crate::run::Shard;
 use crate::scenario::Library;
 
 /// The set-up or a file is wrong.
@@ -25,26 +31,44 @@ const WRONG: u8 = 2;
 
 /// Drives AMT agents against a simulated device, and says who is wrong.
 #[derive(Debug, Parser)]
-#[command(name = "conformance", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "conformance", version, max_term_width = 100, after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 everything as expected, 1 findings, 2 the set-up or a file is wrong, 3 nothing could be concluded.";
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  everything as expected: no finding; what fails is known to fail
+  1  findings: a failure that is not known, a known failure that passes, a run that wavers under --repeat;
+     with --strict also a warning
+  2  the set-up or a file is wrong: nobody under test is to blame
+  3  some run could not be concluded, or none was";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run scenarios; writes DIR/report.json and DIR/junit.xml
+    /// Run scenarios; writes DIR/report.json, junit.xml, report.sarif, report.html, a badge
+    #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
+    /// Draw a report again from its report.json
+    Report(ReportArgs),
     /// List scenarios, or targets, or facts
     List(ListArgs),
     /// Check scenario and target files; those that come with the program when none is named
     Check { files: Vec<PathBuf> },
-    /// Print the ledger: each requirement and the scenarios that prove it
-    Ledger,
+    /// Print the ledger: each requirement and the scenarios that prove it, or the other way round
+    Ledger(LedgerArgs),
     /// Explain a requirement, by ID or alias, or a scenario
-    Explain { id: String },
+    Explain {
+        id: String,
+        /// Show the whole exchange, not only its beginning
+        #[arg(long)]
+        whole: bool,
+    },
+    /// Try one fault at every point of a run: no role may hang, or claim what it did not do
+    ///
+    /// What is found is reduced to the smallest schedule of faults and written as a scenario file.
+    Sweep(SweepArgs),
     /// Look whether this machine can run real agents
     Doctor(DoctorArgs),
     /// The bundled reference agent, as a program of its own
@@ -59,6 +83,9 @@ struct RunArgs {
     /// Scenarios to run, such as `discovery.* and not tag:fault` or `requirement:P01`
     #[arg(long, value_name = "EXPR")]
     filter: Option<String>,
+    /// Scenario files of your own, in place of those that come with the program
+    #[arg(long, value_name = "FILE")]
+    file: Vec<PathBuf>,
     /// The program under test: a target file, or the name of one that comes with this program
     #[arg(long, value_name = "FILE|NAME")]
     target: Option<String>,
@@ -71,6 +98,18 @@ struct RunArgs {
     /// Everything that looks random in a device follows from this number
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Only one part of the runs, such as 2/8 for the second of eight machines; a run stays in its part for ever
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Only the runs that called for attention in the report of --report, each with its seed
+    #[arg(long)]
+    rerun_failed: bool,
+    /// Do each run so often, and tell what was not the same each time
+    #[arg(long, value_name = "N", default_value = "1")]
+    repeat: std::num::NonZeroU32,
+    /// How far it is, on standard error: live (one line that changes), plain (a line every few seconds), none
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "live", "plain", "none"])]
+    progress: String,
     #[command(flatten)]
     programs: ProgramArgs,
     #[command(flatten)]
@@ -78,6 +117,19 @@ struct RunArgs {
     /// Runs at a time; as many as there are processors when absent
     #[arg(long, value_name = "N")]
     jobs: Option<std::num::NonZeroUsize>,
+    /// Also write everything that is needed to look into the runs elsewhere: journals, captures, scenarios. The captures
+    /// hold what is secret
+    #[arg(long, value_name = "FILE.zip|DIR")]
+    bundle: Option<PathBuf>,
+    /// Of which runs the report keeps what went over the wire: findings or all
+    #[arg(long, value_name = "WHICH", default_value = "findings", value_parser = parse_evidence)]
+    evidence: EvidenceChoice,
+    /// Do not take passwords and keys out of the report
+    #[arg(long)]
+    show_secrets: bool,
+    /// Print annotations for GitHub Actions; they are printed anyway where GITHUB_ACTIONS is set
+    #[arg(long)]
+    github: bool,
     /// Warnings count as findings
     #[arg(long)]
     strict: bool,
@@ -87,6 +139,39 @@ struct RunArgs {
     /// Switch off a rule of the device: the suite must notice
     #[arg(long, value_name = "RULE")]
     without: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct EvidenceChoice {
+    all: bool,
+}
+
+fn parse_evidence(text: &str) -> Result<EvidenceChoice, String> {
+    match text {
+        "findings" => Ok(EvidenceChoice { all: false }),
+        "all" => Ok(EvidenceChoice { all: true }),
+        _ => Err("write findings or all".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// The folder that `conformance run --report` wrote, or a report.json
+    #[arg(value_name = "DIR|FILE", default_value = "report")]
+    report: PathBuf,
+    /// Print it as terminal, junit, sarif, github, badge, badge-json or html; all files are written anew when absent
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    format: Option<Format>,
+    /// Write to this file instead
+    #[arg(long, value_name = "FILE", requires = "format")]
+    output: Option<PathBuf>,
+}
+
+fn parse_format(text: &str) -> Result<Format, String> {
+    Format::named(text).ok_or_else(|| {
+        let known: Vec<&str> = Format::ALL.iter().map(|format| format.word()).collect();
+        format!("known: {}", known.join(", "))
+    })
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +208,44 @@ struct ListArgs {
     /// The vocabulary of scenarios and target files
     #[arg(long)]
     facts: bool,
+}
+
+#[derive(Debug, Args)]
+struct SweepArgs {
+    /// The scenario, or several by a filter; on its newest device unless one is named
+    #[arg(value_name = "SCENARIO[@PROFILE]")]
+    run: String,
+    /// Everything that looks random follows from this number
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Single faults that are tried at most, spread over the run
+    #[arg(long, value_name = "N", default_value = "2000")]
+    limit: usize,
+    /// Schedules of two to four faults, drawn by the seed
+    #[arg(long, value_name = "N", default_value = "50")]
+    several: usize,
+    /// Where scenarios about what was found go
+    #[arg(long, value_name = "DIR", default_value = "found")]
+    out: PathBuf,
+    /// Scenario files of your own, in place of those that come with the program
+    #[arg(long, value_name = "FILE")]
+    file: Vec<PathBuf>,
+    /// Runs at a time; as many as there are processors when absent
+    #[arg(long, value_name = "N")]
+    jobs: Option<std::num::NonZeroUsize>,
+    /// Let the bundled roles make this mistake: the sweep must find it
+    #[arg(long, value_name = "MISTAKE", value_parser = parse_misbehaviour)]
+    misbehave: Option<Misbehaviour>,
+}
+
+#[derive(Debug, Args)]
+struct LedgerArgs {
+    /// Which way round
+    #[arg(long, value_name = "WHAT", default_value = "requirement", value_parser = ["requirement", "scenario"])]
+    by: String,
+    /// For programs
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -248,16 +371,44 @@ fn shown(errors: &[Diagnostic]) -> String {
 fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
     match command {
         Command::Run(args) => run::run(args, console),
+        Command::Report(args) => report::report(args, console),
         Command::List(args) => list::list(args, console),
         Command::Check { files } => check::check(files, console),
-        Command::Ledger => list::ledger(console),
-        Command::Explain { id } => list::explain(id, console),
+        Command::Ledger(args) => ledger::ledger(args, console),
+        Command::Explain { id, whole } => explain::explain(id, *whole, console),
+        Command::Sweep(args) => sweep::run(args, console),
         Command::Doctor(args) => doctor::doctor(args, console),
         Command::Agent { command } => match command {
             AgentCommand::Discover(args) => agent::discover(args, console),
             AgentCommand::SetUp(args) => agent::set_up(args, console),
         },
     }
+}
+
+/// The ledger, and the scenarios of these files, or those that come with the program when there are none; with the text
+/// of each file by its path.
+#[allow(
+    clippy::type_complexity,
+    reason = "three things that belong together once"
+)]
+fn library(files: &[PathBuf]) -> Result<(Ledger, Library, Vec<(String, String)>), Stop> {
+    let ledger = Ledger::builtin().map_err(|errors| Stop::files(&errors))?;
+    let mut texts = Vec::new();
+    for file in files {
+        let path = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Stop::wrong(format!("cannot read {path}: {error}")))?;
+        texts.push((path, text));
+    }
+    if files.is_empty() {
+        let builtin = fixtures::SCENARIOS.iter();
+        texts.extend(builtin.map(|file| (file.path.to_owned(), file.text.to_owned())));
+    }
+    let pairs = texts
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()));
+    let library = Library::parse(pairs, &ledger).map_err(|errors| Stop::files(&errors))?;
+    Ok((ledger, library, texts))
 }
 
 /// The ledger and the scenarios that come with the program.

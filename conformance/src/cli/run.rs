@@ -1,24 +1,42 @@
 //! `conformance run`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::num::NonZeroUsize;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use amt_sim::Rules;
 use amt_sim::host::backend::{self, Choice as BackendChoice};
 
-use super::{BackendArgs, Console, RunArgs, Stop, shelf};
-use crate::report::{Invocation, Report, Style, Subject as Subjects, Terminal, Timing, rfc3339};
+use super::{BackendArgs, Console, RunArgs, Stop, library};
+use crate::report::{
+    Invocation, Report, Style, Subject as Subjects, Terminal, Timing, github, rfc3339, write_bundle,
+};
 use crate::role::target::{ExternalAgent, Target, TargetError, program_version};
-use crate::run::{Choice, Engine, Plan, Run, Subject, run_all};
+use crate::run::{Choice, Engine, Evidence, Plan, Run, Subject, repeat, run_all};
 use crate::scenario::Library;
 
 pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
-    let (ledger, library) = shelf()?;
+    let (ledger, library, _) = library(&args.file)?;
+    let only = match args.rerun_failed {
+        false => None,
+        true => Some(failed_then(&args.report, args.target.as_deref())?),
+    };
+    if only.as_ref().is_some_and(BTreeMap::is_empty) {
+        let folder = args.report.display();
+        writeln!(
+            console.out,
+            "nothing in {folder}/report.json calls for attention"
+        )?;
+        return Ok(0);
+    }
     let choice = Choice {
         filter: args.filter.clone(),
         profile: args.profile.clone(),
         seed: args.seed,
+        shard: args.shard,
+        only,
     };
     let plan = Plan::new(&library, &ledger, &choice).map_err(Stop::wrong)?;
     let mut rules = Rules::default();
@@ -40,9 +58,15 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
     let seed = args.seed.unwrap_or(Plan::SEED);
     writeln!(
         console.out,
-        "{}: {} runs, seed {seed}{}\n",
+        "{}: {} runs{}{}, seed {seed}{}\n",
         described.title,
         plan.cases.len(),
+        args.shard
+            .map_or(String::new(), |shard| format!(" of shard {shard}")),
+        match args.repeat.get() {
+            1 => String::new(),
+            times => format!(", {times} times each"),
+        },
         described
             .backend
             .as_ref()
@@ -52,7 +76,13 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
 
     let started = SystemTime::now();
     let clock = Instant::now();
-    let runs = play(&plan, &engine, jobs, console)?;
+    let evidence = Evidence {
+        all: args.evidence.all,
+        show_secrets: args.show_secrets,
+        capture: args.bundle.is_some(),
+    };
+    let pace = Pace::of(args, console);
+    let runs = play(&plan, &engine, args.repeat, pace, jobs, evidence, console)?;
     let invocation = Invocation {
         filter: args.filter.clone(),
         profile: args.profile.clone(),
@@ -69,19 +99,30 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
         ),
         duration_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
-    let report = Report::new(described, invocation, timing, runs, &ledger, args.strict);
+    let mut report = Report::new(described, invocation, timing, runs, &ledger, args.strict);
+    // A shard may well be empty where there are more machines than runs.
+    if args.shard.is_some() && report.runs.is_empty() {
+        report.exit_code = 0;
+    }
     report.write(&args.report).map_err(|error| {
         Stop::wrong(format!(
             "cannot write to {}: {error}",
             args.report.display()
         ))
     })?;
+    if let Some(path) = &args.bundle {
+        write_bundle(&report, path)
+            .map_err(|error| Stop::wrong(format!("cannot write {}: {error}", path.display())))?;
+    }
     let folder = args.report.display().to_string();
     write!(
         console.out,
         "{}",
         terminal(console).summary(&report, &folder)
     )?;
+    if args.github || std::env::var_os("GITHUB_ACTIONS").is_some_and(|set| set == "true") {
+        write!(console.out, "{}", github(&report))?;
+    }
     console.out.flush()?;
     Ok(report.exit_code)
 }
@@ -98,25 +139,29 @@ fn terminal(console: &Console) -> Terminal {
 fn play(
     plan: &Plan<'_>,
     engine: &Engine<'_>,
+    times: NonZeroU32,
+    mut pace: Pace,
     jobs: NonZeroUsize,
+    evidence: Evidence,
     console: &mut Console,
 ) -> Result<Vec<Run>, Stop> {
     let drawing = terminal(console);
     let total = plan.cases.len();
-    let live = console.live;
+    let live = pace == Pace::Live;
+    let exact = matches!(engine.subject, Subject::Reference);
     let mut runs: Vec<Run> = Vec::with_capacity(total);
     // The scenario whose runs are not all there yet begins here.
     let mut shown = 0;
     let mut output = Ok(());
-    let progress = |finished: usize| {
-        if live {
-            eprint!("\r[{finished}/{total}]\u{1b}[K");
-        }
-    };
+    let progress = |finished: usize| pace.tell(finished, total);
     run_all(
         &plan.cases,
         jobs,
-        |case| engine.run(case),
+        |case| {
+            let mut run = repeat(times, exact, || engine.run_for(case, evidence));
+            evidence.settle(&mut run);
+            run
+        },
         progress,
         |run| {
             runs.push(run);
@@ -140,6 +185,79 @@ fn play(
     Ok(runs)
 }
 
+/// How progress is told, on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// To people: one line that changes.
+    Live,
+    /// To a log: a line now and then.
+    Plain {
+        last: Instant,
+    },
+    None,
+}
+
+impl Pace {
+    /// Between two lines of a log.
+    const PAUSE: Duration = Duration::from_secs(10);
+
+    fn of(args: &RunArgs, console: &Console) -> Self {
+        match (args.progress.as_str(), console.live) {
+            ("live", _) | ("auto", true) => Self::Live,
+            ("none", _) => Self::None,
+            _ => Self::Plain {
+                last: Instant::now(),
+            },
+        }
+    }
+
+    fn tell(&mut self, finished: usize, total: usize) {
+        match self {
+            Self::Live => eprint!("\r[{finished}/{total}]\u{1b}[K"),
+            Self::Plain { last } if last.elapsed() >= Self::PAUSE => {
+                *last = Instant::now();
+                eprintln!("conformance: {finished} of {total} runs done");
+            }
+            Self::Plain { .. } | Self::None => {}
+        }
+    }
+}
+
+/// The runs of an earlier report that called for attention, with their seeds.
+fn failed_then(folder: &Path, target: Option<&str>) -> Result<BTreeMap<String, u64>, Stop> {
+    let path = folder.join("report.json");
+    let shown = path.display();
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        Stop::wrong(format!(
+            "--rerun-failed: cannot read {shown}: {error}; --report names the folder of the report"
+        ))
+    })?;
+    let report: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| Stop::wrong(format!("--rerun-failed: {shown}: {error}")))?;
+    let Some(runs) = report["runs"].as_array() else {
+        return Err(Stop::wrong(format!("--rerun-failed: {shown} is no report")));
+    };
+    let then = report["invocation"]["target"].as_str();
+    if then != target {
+        let of = then.map_or("the bundled roles".to_owned(), |then| format!("`{then}`"));
+        return Err(Stop::wrong(format!(
+            "--rerun-failed: {shown} is about {of}; give the same --target"
+        )));
+    }
+    let failed = runs.iter().filter(|run| {
+        let known = run["known_failing"].is_string();
+        match run["verdict"].as_str() {
+            Some("fail" | "warn" | "inconclusive") => !known,
+            Some("pass") => known,
+            Some("configuration-error") => true,
+            _ => false,
+        }
+    });
+    Ok(failed
+        .filter_map(|run| Some((run["id"].as_str()?.to_owned(), run["seed"].as_u64()?)))
+        .collect())
+}
+
 /// Who is tried, how the report calls it, and whether only one may run at a time.
 fn subject(args: &RunArgs, library: &Library) -> Result<(Subject, Subjects, bool), Stop> {
     let Some(name) = &args.target else {
@@ -154,7 +272,7 @@ fn subject(args: &RunArgs, library: &Library) -> Result<(Subject, Subjects, bool
         return Ok((Subject::Reference, described, false));
     };
     let target = Target::find(name).map_err(target_wrong)?;
-    check_known_failing(&target, library)?;
+    check_known(&target, library)?;
     let programs = args.programs.programs();
     if let Some(stranger) = programs.strangers(&target).next() {
         return Err(Stop::wrong(format!(
@@ -194,13 +312,13 @@ pub(super) fn choose_backend(args: &BackendArgs) -> Result<BackendChoice, Stop> 
 }
 
 /// An entry that matches nothing has outlived its scenario.
-fn check_known_failing(target: &Target, library: &Library) -> Result<(), Stop> {
+fn check_known(target: &Target, library: &Library) -> Result<(), Stop> {
     let profiles: Vec<amt_sim::Profile> = fixtures::PROFILES
         .iter()
         .filter_map(|file| amt_sim::Profile::parse(file.path, file.text).ok())
         .collect();
     let mut wrong = Vec::new();
-    for entry in &target.known_failing {
+    for entry in target.known_failing.iter().chain(&target.known_flaky) {
         let matches = library.scenarios.iter().any(|scenario| {
             profiles.iter().any(|profile| {
                 scenario.device.profiles.takes(profile) && entry.takes(&scenario.id, &profile.name)
@@ -209,7 +327,7 @@ fn check_known_failing(target: &Target, library: &Library) -> Result<(), Stop> {
         if !matches {
             let mut place = entry.place.clone();
             place.message = format!(
-                "no run is called `{}@{}`: this known failure is out of date",
+                "no run is called `{}@{}`: this entry is out of date",
                 entry.scenario, entry.profile
             );
             wrong.push(place);

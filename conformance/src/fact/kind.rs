@@ -38,6 +38,21 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// A value that is as good as any, for a role that makes things up.
+    pub fn invented(self) -> Value {
+        match self {
+            Self::Flag => Value::Bool(true),
+            Self::Number => Value::from(4711),
+            Self::Text => Value::from("0.8.15"),
+            Self::Uuid => Value::from("4c4c4544-0033-4a10-8051-cac04f4a4c32"),
+            Self::Mac => Value::from("02:00:5e:10:00:01"),
+            Self::Address => Value::from("192.0.2.7"),
+            Self::Word(words) => words.last().copied().map_or(Value::Null, Value::from),
+            Self::Words(words) => words.iter().copied().collect(),
+            Self::Hashes => Value::Array(Vec::new()),
+        }
+    }
+
     /// The value in normal form. Texts are read, so that a target file may take anything from a program's output.
     pub(super) fn normalise(self, value: Value) -> Result<Value, String> {
         let text = match &value {

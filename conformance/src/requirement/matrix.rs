@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
+
 use super::{Ledger, Requirement};
 use crate::scenario::Scenario;
 use crate::words::words;
@@ -12,6 +15,8 @@ words! {
     Standing {
         /// At least one scenario proves it.
         Proven = "proven",
+        /// Unit tests of the device prove it, and no scenario does.
+        Unit = "unit",
         /// It can be tested, and no scenario does.
         Untested = "untested",
         /// No scenario can; the ledger says why.
@@ -20,9 +25,11 @@ words! {
 }
 
 /// The ledger against a set of scenarios.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Matrix<'a> {
     pub rows: Vec<Row<'a>>,
+    #[serde(skip)]
+    scenarios: &'a [Scenario],
 }
 
 #[derive(Debug)]
@@ -32,10 +39,48 @@ pub struct Row<'a> {
     pub scenarios: Vec<&'a str>,
 }
 
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let requirement = self.requirement;
+        let mut row = serializer.serialize_struct("Row", 12)?;
+        row.serialize_field("id", &requirement.id)?;
+        row.serialize_field("alias", &requirement.alias)?;
+        row.serialize_field("standing", &self.standing())?;
+        row.serialize_field("level", &requirement.level)?;
+        row.serialize_field("who", &requirement.who)?;
+        row.serialize_field("grade", &requirement.grade)?;
+        row.serialize_field("text", &requirement.text)?;
+        row.serialize_field("source", &requirement.source)?;
+        row.serialize_field("file", &requirement.file)?;
+        row.serialize_field("untestable", &requirement.untestable)?;
+        row.serialize_field("scenarios", &self.scenarios)?;
+        row.serialize_field("unit_tests", &requirement.proved_by)?;
+        row.end()
+    }
+}
+
+/// The same the other way round: what each scenario proves.
+#[derive(Debug, Serialize)]
+pub struct ByScenario<'a> {
+    pub scenarios: Vec<Proof<'a>>,
+    /// Requirements that no scenario proves, with what else stands behind them.
+    pub unproven: Vec<Row<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Proof<'a> {
+    pub scenario: &'a str,
+    pub title: &'a str,
+    pub tags: &'a [String],
+    pub requirements: &'a [String],
+}
+
 impl Row<'_> {
     pub fn standing(&self) -> Standing {
         if !self.scenarios.is_empty() {
             Standing::Proven
+        } else if !self.requirement.proved_by.is_empty() {
+            Standing::Unit
         } else if self.requirement.untestable.is_some() {
             Standing::Untestable
         } else {
@@ -59,7 +104,27 @@ impl<'a> Matrix<'a> {
                 scenarios: proven.remove(requirement.id.as_str()).unwrap_or_default(),
             })
             .collect();
-        Self { rows }
+        Self { rows, scenarios }
+    }
+
+    /// What each scenario proves, and then what none does.
+    pub fn by_scenario(&self) -> ByScenario<'a> {
+        let proof = |scenario: &'a Scenario| Proof {
+            scenario: &scenario.id,
+            title: &scenario.title,
+            tags: &scenario.tags,
+            requirements: &scenario.requirements,
+        };
+        let unproven = self.rows.iter().filter(|row| row.scenarios.is_empty());
+        ByScenario {
+            scenarios: self.scenarios.iter().map(proof).collect(),
+            unproven: unproven
+                .map(|row| Row {
+                    requirement: row.requirement,
+                    scenarios: Vec::new(),
+                })
+                .collect(),
+        }
     }
 
     fn count(&self, standing: Standing) -> usize {
@@ -105,11 +170,33 @@ impl fmt::Display for Matrix<'_> {
         }
         write!(
             f,
-            "\n{} requirements: {} proven, {} untested, {} untestable",
+            "\n{} requirements: {} proven, {} by unit tests only, {} untested, {} untestable",
             self.rows.len(),
             self.count(Standing::Proven),
+            self.count(Standing::Unit),
             self.count(Standing::Untested),
             self.count(Standing::Untestable)
+        )
+    }
+}
+
+impl fmt::Display for ByScenario<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for proof in &self.scenarios {
+            writeln!(f, "{:<38} {}", proof.scenario, proof.title)?;
+            for requirement in proof.requirements {
+                writeln!(f, "{:>4}-> {requirement}", "")?;
+            }
+        }
+        writeln!(f, "\nproven by no scenario")?;
+        for row in &self.unproven {
+            writeln!(f, "  {:<10} {}", row.standing(), row.requirement.id)?;
+        }
+        let count = self.scenarios.len();
+        write!(
+            f,
+            "\n{count} scenarios; {} requirements that none of them proves",
+            self.unproven.len()
         )
     }
 }

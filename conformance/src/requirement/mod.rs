@@ -9,7 +9,7 @@ use std::fmt;
 
 use amt_sim::diagnostic::{Diagnostic, closest};
 
-pub use matrix::{Matrix, Row, Standing};
+pub use matrix::{ByScenario, Matrix, Proof, Row, Standing};
 
 use crate::document::{Findings, Located, Table, read};
 use crate::words::words;
@@ -32,6 +32,15 @@ pub struct Requirement {
     pub note: Option<String>,
     /// Why no scenario can prove it, for those that none can.
     pub untestable: Option<String>,
+    /// Why it is there: what goes wrong without it.
+    pub why: Option<String>,
+    /// What firmware does about it.
+    pub firmware: Option<String>,
+    /// What real programs got wrong, and where that is written; a sentence each.
+    pub seen: Vec<String>,
+    /// Unit tests of the device that fail when it is switched off, by their full names. `cargo xtask knockout` runs
+    /// them. For rules that no reference role ever comes near.
+    pub proved_by: Vec<String>,
     /// File that it stands in.
     pub file: String,
 }
@@ -188,6 +197,14 @@ fn parse_requirement(
     let alias = value(entry.string("alias"));
     let note = value(entry.string("note"));
     let untestable = value(entry.string("untestable"));
+    let why = value(entry.string("why"));
+    let firmware = value(entry.string("firmware"));
+    let values = |texts: Option<Vec<Located<String>>>| {
+        let texts = texts.unwrap_or_default().into_iter();
+        texts.map(|text| text.value).collect()
+    };
+    let seen = values(entry.strings("seen"));
+    let proved_by = values(entry.strings("proved_by"));
     entry.finish();
     let id = id?;
     if !is_dotted_words(&id.value) {
@@ -207,6 +224,10 @@ fn parse_requirement(
         alias,
         note,
         untestable,
+        why,
+        firmware,
+        seen,
+        proved_by,
         file: path.to_owned(),
     };
     Some((requirement, id.span))

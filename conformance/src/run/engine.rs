@@ -2,20 +2,26 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use amt_sim::{Device, Entry, Event, Fault, Mode, Preset, Rules};
 
 use super::check::{Asked, Scene, judge, mode_word};
+use super::evidence::{Captured, Evidence};
+use super::lan::VirtualLan;
+use super::observe::Observed;
 use super::plan::Case;
-use super::verdict::{Blame, Check, CheckVerdict, Run, Verdict};
+use super::secrets::Secrets;
+use super::sequence::Epoch;
+use super::verdict::{Blame, Check, CheckVerdict, Performed, Run, Verdict};
 use super::world::World;
-use crate::fact::{Facts, Truth};
+use crate::fact::{Fact, Facts, Truth, project};
 use crate::requirement::{Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
+use crate::role::network::{Company, Field};
 use crate::role::setup::{Cast, Host};
-use crate::role::target::ExternalAgent;
+use crate::role::target::{ExternalAgent, KnownFailing};
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
 use crate::scenario::{Action, Expectation, Order, Outcome, Role, Step, StepKind, changed_profile};
 
@@ -39,14 +45,44 @@ pub struct Engine<'a> {
     pub rules: Rules,
 }
 
+/// How the harness cheats itself, to see that a check can fail at all (see [`knockout`](crate::knockout)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tampering {
+    #[default]
+    None,
+    /// No role does anything, and each says that it is done.
+    DoesNothing,
+    /// Every role does what it was told, and says that it failed.
+    SaysFailed,
+    /// Every role does what it was told, and never says anything.
+    Hangs,
+}
+
 /// A reference role that is busy longer than this on the device's clock hangs.
 const REFERENCE_LIMIT: Duration = Duration::from_secs(300);
+
+/// Seconds since 1970 when a device in virtual time is switched on, by its own clock: 2026-01-01.
+const VIRTUAL_EPOCH: u64 = 1_767_225_600;
 
 impl Engine<'_> {
     /// Runs one case to its verdict. Never panics, whatever happens inside.
     pub fn run(&self, case: &Case<'_>) -> Run {
+        self.run_with(case, Tampering::None, Evidence::default())
+    }
+
+    /// The same with roles that the harness itself holds back.
+    pub fn run_tampered(&self, case: &Case<'_>, tampering: Tampering) -> Run {
+        self.run_with(case, tampering, Evidence::default())
+    }
+
+    /// The same, with what is wanted of it beside the verdict.
+    pub fn run_for(&self, case: &Case<'_>, evidence: Evidence) -> Run {
+        self.run_with(case, Tampering::None, evidence)
+    }
+
+    fn run_with(&self, case: &Case<'_>, tampering: Tampering, evidence: Evidence) -> Run {
         let mut run = empty_run(case);
-        let subject = AssertUnwindSafe(|| self.try_run(case));
+        let subject = AssertUnwindSafe(|| self.try_run(case, tampering, evidence));
         match catch_unwind(subject) {
             Ok(Ok(done)) => run = done,
             Ok(Err(why)) => {
@@ -64,17 +100,29 @@ impl Engine<'_> {
             }
         }
         if let Subject::Agent(agent) = &self.subject {
-            run.known_failing = agent
-                .target()
-                .known_failing
-                .iter()
-                .find(|entry| entry.takes(&run.scenario, &run.profile))
-                .map(|entry| entry.reason.clone());
+            let target = agent.target();
+            let reason = |known: &[KnownFailing]| {
+                known
+                    .iter()
+                    .find(|entry| entry.takes(&run.scenario, &run.profile))
+                    .map(|entry| entry.reason.clone())
+            };
+            run.known_failing = reason(&target.known_failing);
+            // What fails now and then may pass: only its failure is something that was known.
+            if run.known_failing.is_none() && run.verdict != Verdict::Pass {
+                run.known_failing =
+                    reason(&target.known_flaky).map(|why| format!("now and then: {why}"));
+            }
         }
         run
     }
 
-    fn try_run(&self, case: &Case<'_>) -> Result<Run, String> {
+    fn try_run(
+        &self,
+        case: &Case<'_>,
+        tampering: Tampering,
+        evidence: Evidence,
+    ) -> Result<Run, String> {
         if let Some(reason) = self.not_applicable(case) {
             return Ok(Run {
                 verdict: Verdict::NotApplicable,
@@ -82,21 +130,51 @@ impl Engine<'_> {
                 ..empty_run(case)
             });
         }
-        let device = self.device(case).map_err(|error| error.to_string())?;
+        let mut device = self.device(case).map_err(|error| error.to_string())?;
+        device.record_streams(true);
+        device.record_secrets(evidence.capture);
+        // Device time begins about now, on the clock that counts for this subject.
+        let epoch = match self.subject {
+            Subject::Reference => Epoch {
+                power_on: Duration::from_secs(u64::try_from(device.clock().0).unwrap_or_default()),
+                real_time: false,
+            },
+            Subject::Agent(_) => Epoch {
+                power_on: SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default(),
+                real_time: true,
+            },
+        };
+        let mut secrets = Secrets::default();
+        secrets.look_into(&device);
         let mode = mode_word(&device);
+        let profile = device.profile().clone();
         let world = match self.subject {
             Subject::Reference => World::in_virtual_time(device),
             Subject::Agent(_) => World::in_real_time(device),
         };
+        let lan = match &world {
+            World::Virtual(virtual_device) => {
+                Some(VirtualLan::new(virtual_device.clone(), profile, case.seed))
+            }
+            World::Real(_) => None,
+        };
         let stage = Stage {
             engine: self,
             case,
+            company: Company::new(case.seed, self.misbehaviour),
+            lan,
             world,
             cast: Cast::new(case.seed, self.misbehaviour),
             truth: None,
             last: None,
             checks: Vec::new(),
             faults: case.scenario.device.faults.clone(),
+            tampering,
+            actions: Vec::new(),
+            epoch,
+            secrets,
         };
         Ok(Run {
             mode,
@@ -151,12 +229,14 @@ fn empty_run(case: &Case<'_>) -> Run {
         id: case.id(),
         scenario: case.scenario.id.clone(),
         title: case.scenario.title.clone(),
+        file: case.scenario.file.clone(),
         profile: case.profile.name.clone(),
         mode: String::new(),
         seed: case.seed,
         verdict: Verdict::Inconclusive,
         reason: None,
         known_failing: None,
+        repeats: None,
         requirements: case.scenario.requirements.clone(),
         checks: Vec::new(),
         assumptions: Vec::new(),
@@ -164,7 +244,10 @@ fn empty_run(case: &Case<'_>) -> Run {
         remarks: Vec::new(),
         processes: Vec::new(),
         device_time_ms: 0,
+        sequence: None,
         journal: Vec::new(),
+        actions: Vec::new(),
+        captured: Captured::default(),
     }
 }
 
@@ -175,12 +258,21 @@ struct Stage<'e> {
     world: World,
     /// The parties of host-based set-up, who remember from one step to the next.
     cast: Cast,
+    /// The parties of set-up over the network, who remember too.
+    company: Company,
+    /// The network around the device; none in real time.
+    lan: Option<VirtualLan>,
     /// The device after the last action.
     truth: Option<Truth>,
     last: Option<Acted>,
     checks: Vec<Check>,
     /// Everything that the device was told to do wrong.
     faults: Vec<Fault>,
+    tampering: Tampering,
+    actions: Vec<Performed>,
+    epoch: Epoch,
+    /// What the device knew and nobody else should.
+    secrets: Secrets,
 }
 
 /// The last action.
@@ -203,7 +295,10 @@ impl Stage<'_> {
                 }
                 StepKind::Advance(time) => self.world.advance(*time),
                 StepKind::Do { action, order } => {
-                    self.act(*action, order);
+                    match self.tampering {
+                        Tampering::DoesNothing => self.sit_still(),
+                        _ => self.act(*action, order),
+                    }
                     stopped = self.ended_early();
                     if stopped.is_some() {
                         break;
@@ -229,6 +324,28 @@ impl Stage<'_> {
         wanted.extend(action.needs());
         let discovers = matches!(action, Action::AgentDiscover | Action::ConsoleAsk);
         let mut report = match (&self.engine.subject, &self.world) {
+            (Subject::Reference, World::Virtual(device)) if action.is_of_the_network() => {
+                match &self.lan {
+                    Some(lan) => {
+                        let field = Field {
+                            host: Host {
+                                port: device,
+                                clock: device,
+                            },
+                            lan,
+                            epoch: VIRTUAL_EPOCH,
+                        };
+                        let mut report = self.company.act(action, order, field);
+                        Observed::of(&device.journal()).tell(&mut report.facts);
+                        if action == Action::StrangerStandIn {
+                            lan.forgive_stranger();
+                        }
+                        lan.tell(&mut report.facts);
+                        report
+                    }
+                    None => ActionReport::configuration("there is no network in real time yet"),
+                }
+            }
             (Subject::Reference, World::Virtual(device)) if !discovers => {
                 let host = Host {
                     port: device,
@@ -252,7 +369,9 @@ impl Stage<'_> {
             _ => ActionReport::configuration("role and device do not share a clock"),
         };
         let took = self.world.now().saturating_sub(started);
-        if matches!(self.engine.subject, Subject::Reference) && took > REFERENCE_LIMIT {
+        // Who waits for a Hello waits for the device's key.
+        let hurries = action != Action::ScaAwaitHello;
+        if matches!(self.engine.subject, Subject::Reference) && hurries && took > REFERENCE_LIMIT {
             report.ending = Ending::Outcome(Outcome::Hung);
         }
         if action == Action::ConsoleAsk {
@@ -262,11 +381,35 @@ impl Stage<'_> {
             console.recommend(&mut report.facts);
             report.unmapped.remove(&crate::fact::Fact::RECOMMENDATION);
         }
-        self.truth = Some(self.world.truth());
+        match self.tampering {
+            Tampering::SaysFailed => report.ending = Ending::Outcome(Outcome::Failed),
+            Tampering::Hangs => report.ending = Ending::Outcome(Outcome::Hung),
+            Tampering::None | Tampering::DoesNothing => {}
+        }
+        let truth = self.world.truth();
+        self.actions.push(Performed {
+            action,
+            ending: report.ending.clone(),
+            mode: truth.mode(),
+            lies: lies(&report.facts, &truth),
+            facts: report.facts.clone(),
+        });
+        self.truth = Some(truth);
+        let secrets = &mut self.secrets;
+        self.world.with(|device| secrets.look_into(device));
         self.last = Some(Acted {
             report,
             took,
             journal_before,
+        });
+    }
+
+    fn sit_still(&mut self) {
+        self.truth = Some(self.world.truth());
+        self.last = Some(Acted {
+            report: ActionReport::done(Facts::new()),
+            took: Duration::ZERO,
+            journal_before: self.world.journal().len(),
         });
     }
 
@@ -347,9 +490,30 @@ impl Stage<'_> {
             processes: report.processes,
             device_time_ms: u64::try_from(self.world.now().as_millis()).unwrap_or(u64::MAX),
             journal,
+            actions: self.actions,
+            captured: Captured {
+                recording: self.world.with(Device::take_recording),
+                epoch: self.epoch,
+                secrets: self.secrets,
+                ..Captured::default()
+            },
             ..empty_run(self.case)
         }
     }
+}
+
+/// What was said of the device and is not so.
+fn lies(facts: &Facts, truth: &Truth) -> Vec<Fact> {
+    let false_ones = facts.iter().filter(|(fact, said)| {
+        let expected = fact.expected(truth);
+        fact.is_of_the_device()
+            && !expected.any_of.iter().any(|allowed| {
+                allowed
+                    .as_ref()
+                    .is_some_and(|allowed| project(allowed, said) == **said)
+            })
+    });
+    false_ones.map(|(fact, _)| *fact).collect()
 }
 
 /// Whether the scenario itself judges how the action ends, before the next one begins.

@@ -3,13 +3,28 @@
 mod blame;
 mod check;
 mod engine;
+mod evidence;
+mod lan;
+mod observe;
 mod plan;
 mod pool;
+mod repeat;
+mod secrets;
+mod sequence;
 mod verdict;
+mod wire_text;
 mod world;
 
-pub use engine::{Engine, Subject};
-pub use plan::{Case, Choice, Plan, PlanError, select};
+pub use engine::{Engine, Subject, Tampering};
+pub use evidence::{Captured, Evidence};
+pub use lan::VirtualLan;
+pub use observe::{Observed, Request};
+pub use plan::{Case, Choice, Plan, PlanError, Shard, select};
 pub use pool::run_all;
-pub use verdict::{Blame, Check, CheckVerdict, JournalLine, Place, Run, Verdict};
+pub use repeat::repeat;
+pub use secrets::{SecretKind, Secrets};
+pub use sequence::{Arrow, Detail, Epoch, Lane, Sequence, Way};
+pub use verdict::{
+    Blame, Check, CheckVerdict, JournalLine, Performed, Place, Repeats, Run, Verdict,
+};
 pub use world::{RealDevice, VirtualDevice, World};

@@ -1,5 +1,8 @@
 //! What to run: scenarios by filter, devices by scenario, in a stable order.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use amt_sim::Profile;
@@ -32,6 +35,52 @@ pub struct Choice {
     pub profile: Option<String>,
     /// For scenarios that do not fix their own.
     pub seed: Option<u64>,
+    /// Only the runs of one shard.
+    pub shard: Option<Shard>,
+    /// Only these runs, by `SCENARIO@PROFILE`, each with its own seed.
+    pub only: Option<BTreeMap<String, u64>>,
+}
+
+/// One of several machines that share the work: `2/8`.
+///
+/// A run belongs to a shard by its name alone, so that no run moves when others are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// Counts from one.
+    pub index: NonZeroU32,
+    pub of: NonZeroU32,
+}
+
+impl Shard {
+    pub fn takes(self, run: &str) -> bool {
+        // FNV-1a, which is the same on every machine and for ever.
+        let hash = run.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        // The low bits alone are poor.
+        let hash = hash ^ (hash >> 32);
+        hash % u64::from(self.of.get()) == u64::from(self.index.get() - 1)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let shard = text.split_once('/').and_then(|(index, of)| {
+            let (index, of) = (index.parse().ok()?, of.parse().ok()?);
+            Some(Self { index, of })
+        });
+        shard
+            .filter(|shard| shard.index <= shard.of)
+            .ok_or_else(|| "write 2/8 for the second of eight; the first is 1/8".to_owned())
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.index, self.of)
+    }
 }
 
 /// Everything that will be run, in order.
@@ -55,6 +104,10 @@ pub enum PlanError {
         filter: String,
         suggestion: Option<String>,
     },
+    #[error(
+        "none of the runs that failed then is selected now, or there is none of that name any more"
+    )]
+    NothingLeft,
     #[error("none of the selected scenarios is told about profile `{profile}`")]
     NoSuchDevice { profile: String },
 }
@@ -79,12 +132,27 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        match (cases.is_empty(), &choice.profile) {
-            (true, Some(profile)) => Err(PlanError::NoSuchDevice {
+        if let (true, Some(profile)) = (cases.is_empty(), &choice.profile) {
+            return Err(PlanError::NoSuchDevice {
                 profile: profile.clone(),
-            }),
-            _ => Ok(Self { cases }),
+            });
         }
+        if let Some(only) = &choice.only {
+            cases.retain_mut(|case| match only.get(&case.id()) {
+                Some(seed) => {
+                    case.seed = *seed;
+                    true
+                }
+                None => false,
+            });
+            if cases.is_empty() {
+                return Err(PlanError::NothingLeft);
+            }
+        }
+        if let Some(shard) = choice.shard {
+            cases.retain(|case| shard.takes(&case.id()));
+        }
+        Ok(Self { cases })
     }
 }
 
@@ -126,5 +194,48 @@ fn profiles(chosen: Option<&str>) -> Result<Vec<Arc<Profile>>, PlanError> {
             Ok(vec![Arc::new(Profile::parse(path, &text)?)])
         }
         Some(name) => Ok(vec![Arc::new(Profile::builtin(name)?)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[test]
+    fn every_run_is_in_one_shard_and_the_shards_are_alike() {
+        let runs: Vec<String> = (0..1000)
+            .map(|n| format!("a.b-{n}@tiger-lake-15"))
+            .collect();
+        let mut sizes = Vec::new();
+        for index in 1..=8 {
+            let shard: Shard = format!("{index}/8").parse().unwrap();
+            sizes.push(runs.iter().filter(|run| shard.takes(run)).count());
+        }
+        assert_eq!(sizes.iter().sum::<usize>(), 1000);
+        assert!(
+            sizes.iter().all(|size| (80..170).contains(size)),
+            "{sizes:?}"
+        );
+    }
+
+    /// Scripts count on it: a run stays where it is.
+    #[test]
+    fn a_run_stays_in_its_shard() {
+        let of = |run: &str| {
+            (1..=8).find(|index| format!("{index}/8").parse::<Shard>().unwrap().takes(run))
+        };
+        assert_eq!(of("discovery.uuid@tiger-lake-15"), Some(7));
+        assert_eq!(of("setup.signed@meteor-lake-18"), Some(8));
+    }
+
+    #[rstest]
+    #[case("0/8")]
+    #[case("9/8")]
+    #[case("1")]
+    #[case("1/0")]
+    #[case("a/b")]
+    fn what_is_no_shard(#[case] text: &str) {
+        assert!(text.parse::<Shard>().is_err());
     }
 }

@@ -4,17 +4,20 @@
 //! happens next, a wait of a minute costs nothing, and the same seed gives the same journal to the last nanosecond.
 //! A real program lives in real time, and so does its device.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use amt_sim::device::{Dial, DialEnd, Interface};
 use amt_sim::host::SharedDevice;
 use amt_sim::host::port::{MeiChannel, MeiPort, PortError};
-use amt_sim::{ClientProperties, Device, Entry, Errno, Fault, Guid, HandleId, Instant};
+use amt_sim::{ClientProperties, Device, Entry, Errno, Fault, Guid, HandleId, Instant, StreamId};
 
 use crate::fact::Truth;
 use crate::role::Clock;
+use crate::wire::{Dialer, Pipe, PipeError};
 
 /// The device of one run.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ impl World {
         Self::Real(RealDevice { device, journal })
     }
 
-    fn with<R>(&self, act: impl FnOnce(&mut Device) -> R) -> R {
+    pub(super) fn with<R>(&self, act: impl FnOnce(&mut Device) -> R) -> R {
         match self {
             Self::Virtual(world) => act(&mut world.lock().device),
             Self::Real(world) => world.device.with(None, act),
@@ -74,7 +77,7 @@ impl World {
     /// Everything that happened so far.
     pub fn journal(&self) -> Vec<Entry> {
         match self {
-            Self::Virtual(world) => world.lock().device.journal().cloned().collect(),
+            Self::Virtual(world) => world.journal(),
             Self::Real(world) => {
                 world.device.with(None, |_| ()); // Lets the sink have what is new.
                 lock(&world.journal).clone()
@@ -100,6 +103,8 @@ pub struct VirtualDevice {
 struct Inner {
     device: Device,
     now: Instant,
+    /// Connections that it wanted to make, and nobody has made yet.
+    dials: VecDeque<Dial>,
 }
 
 impl Inner {
@@ -115,12 +120,137 @@ impl VirtualDevice {
             inner: Arc::new(Mutex::new(Inner {
                 device,
                 now: Instant::POWER_ON,
+                dials: VecDeque::new(),
             })),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         lock(&self.inner)
+    }
+
+    /// The device's ports as they are reached from that side.
+    pub fn dialer(&self, side: Interface) -> VirtualDialer {
+        VirtualDialer {
+            world: self.clone(),
+            side,
+        }
+    }
+
+    /// Everything that happened so far.
+    pub fn journal(&self) -> Vec<Entry> {
+        self.lock().device.journal().cloned().collect()
+    }
+
+    /// The next connection that the device wants to make, which the network around it makes for it.
+    pub fn take_dial(&self) -> Option<Dial> {
+        let mut inner = self.lock();
+        let new = inner.device.take_dials();
+        inner.dials.extend(new);
+        inner.dials.pop_front()
+    }
+
+    /// What came of one of them.
+    pub fn dial_ended(&self, dial: u32, end: DialEnd) {
+        self.lock().device.dial_ended(dial, end);
+    }
+
+    /// Lets the time pass until the device next does something by itself; not further than `limit`. Says whether
+    /// there was something.
+    pub fn pass_to_next_wake(&self, limit: Duration) -> bool {
+        let mut inner = self.lock();
+        let end = inner.now + limit;
+        match inner.device.next_wake().filter(|wake| *wake <= end) {
+            Some(wake) => {
+                inner.pass(wake);
+                true
+            }
+            None => {
+                inner.pass(end);
+                false
+            }
+        }
+    }
+}
+
+/// Ports of a device in virtual time.
+#[derive(Debug, Clone)]
+pub struct VirtualDialer {
+    world: VirtualDevice,
+    side: Interface,
+}
+
+impl Dialer for VirtualDialer {
+    fn open(&self, port: u16) -> Result<Box<dyn Pipe + '_>, PipeError> {
+        let mut inner = self.world.lock();
+        let now = inner.now;
+        inner.pass(now);
+        let stream = inner
+            .device
+            .stream_open(self.side, port)
+            .map_err(|_| PipeError::NotListening(port))?;
+        Ok(Box::new(VirtualPipe {
+            world: self.world.clone(),
+            stream,
+        }))
+    }
+
+    fn host(&self) -> String {
+        match self.side {
+            Interface::Local => "localhost".to_owned(),
+            Interface::Network => "amt.invalid".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct VirtualPipe {
+    world: VirtualDevice,
+    stream: StreamId,
+}
+
+impl Pipe for VirtualPipe {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), PipeError> {
+        let mut inner = self.world.lock();
+        if inner.device.stream_finished(self.stream) {
+            return Err(PipeError::Ended);
+        }
+        inner.device.stream_receive(self.stream, bytes);
+        Ok(())
+    }
+
+    fn receive(&mut self, patience: Duration) -> Result<Vec<u8>, PipeError> {
+        let mut inner = self.world.lock();
+        let deadline = inner.now + patience;
+        loop {
+            let bytes = inner.device.stream_take(self.stream, usize::MAX);
+            if !bytes.is_empty() || inner.device.stream_finished(self.stream) {
+                return Ok(bytes);
+            }
+            match inner.device.next_wake().filter(|wake| *wake <= deadline) {
+                Some(wake) => inner.pass(wake),
+                None => {
+                    inner.pass(deadline);
+                    return Err(PipeError::Timeout(patience));
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<(), PipeError> {
+        self.world.lock().device.stream_end(self.stream);
+        Ok(())
+    }
+
+    fn is_over(&mut self) -> bool {
+        let inner = self.world.lock();
+        inner.device.stream_finished(self.stream) && inner.device.stream_pending(self.stream) == 0
+    }
+}
+
+impl Drop for VirtualPipe {
+    fn drop(&mut self) {
+        self.world.lock().device.stream_close(self.stream);
     }
 }
 

@@ -95,6 +95,30 @@ impl JournalQuery {
 }
 
 impl Expectation {
+    /// Which question it asks, in the words of the file.
+    pub const fn question(&self) -> &'static str {
+        match self {
+            Self::Fact { test, .. } => match test {
+                FactTest::Absent => "fact, absent",
+                FactTest::OneOf {
+                    or_absent: true, ..
+                } => "fact, or absent",
+                FactTest::OneOf { .. } => "fact",
+            },
+            Self::Facts(_) => "facts",
+            Self::MatchesDevice(_) => "matches_device",
+            Self::Outcome(_) => "outcome",
+            Self::TookAtMost(_) => "took_at_most",
+            Self::Journal(query) => match (query.at_least, query.at_most) {
+                (0, Some(0)) => "journal_none",
+                (_, None) => "journal, at least",
+                (0, Some(_)) => "journal, at most",
+                (_, Some(_)) => "journal, between",
+            },
+            Self::JournalDistinct { .. } => "journal_distinct",
+        }
+    }
+
     /// What an agent must be able to do for this to be a fair question.
     pub fn needs(&self) -> Vec<Feature> {
         match self {

@@ -81,6 +81,25 @@ impl Amthi {
         self.ask(0x10, &[0; 4]).map(|(status, _)| status)
     }
 
+    /// CFG_SetProvisioningServerOTP, 0x2A: `u16` length and that many characters. Its status.
+    pub fn set_otp(&mut self, otp: &[u8]) -> Result<u32, AmthiError> {
+        // The device judges lengths; one that does not fit into the field is none that a caller has.
+        let length = u16::try_from(otp.len()).unwrap_or(u16::MAX);
+        let payload = [&length.to_le_bytes(), otp].concat();
+        self.ask(0x2a, &payload).map(|(status, _)| status)
+    }
+
+    /// CFG_StartConfigurationEx, 0x62: `u32`, whether IPv6 is to be used. Its status.
+    pub fn start_configuration_ex(&mut self, ipv6: bool) -> Result<u32, AmthiError> {
+        let payload = u32::from(ipv6).to_le_bytes();
+        self.ask(0x62, &payload).map(|(status, _)| status)
+    }
+
+    /// CFG_StopConfiguration, 0x5E. Its status.
+    pub fn stop_configuration(&mut self) -> Result<u32, AmthiError> {
+        self.ask(0x5e, &[]).map(|(status, _)| status)
+    }
+
     fn number(&mut self, command: &'static str, operation: u32) -> Result<u32, AmthiError> {
         let data = self.good(command, operation, &[])?;
         match data.first_chunk() {

@@ -1,7 +1,10 @@
-//! A client of the device's WS-Management service, over LME.
+//! A client of the device's WS-Management service, over LME or over any [`Pipe`].
 //!
-//! Each request has a connection of its own. The first one under a login is answered with a challenge; the nonce then
-//! serves for all that follow, until the device asks for a new one.
+//! Over LME each request has a connection of its own; over a pipe it may have one, or share one with the others. The
+//! first request under a login is answered with a challenge; the nonce then serves for all that follow, until the device
+//! asks for a new one. Whoever is known by a client certificate needs no login.
+
+use std::time::Duration;
 
 use amt_sim::hex;
 use amt_sim::host::port::MeiPort;
@@ -10,25 +13,68 @@ use sha2::{Digest as _, Sha256};
 use super::digest::{Challenge, ChallengeError};
 use super::http::{self, HttpError, Response};
 use super::lme::{Lme, LmeError};
-use super::soap::{self, Element, Fault, Operation, SoapError};
+use super::pipe::{Dialer, Pipe, PipeError};
+use super::soap::{self, Element, Fault, Operation, Selectors, SoapError};
 use crate::role::Clock;
 
 /// The device's port without TLS.
 const PORT: u16 = 16992;
 
-/// One login.
+/// How long a device may be silent over a pipe.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One user of the service.
 #[derive(Debug)]
 pub struct Client<'a> {
-    port: &'a dyn MeiPort,
-    clock: &'a dyn Clock,
-    user: String,
-    password: String,
-    lme: Option<Lme>,
+    carrier: Carrier<'a>,
+    login: Option<Login>,
     challenge: Option<Challenge>,
     /// Requests under the nonce at hand.
     count: u32,
     /// Requests so far.
     messages: u32,
+}
+
+/// Name and password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    pub user: String,
+    pub password: String,
+}
+
+impl Login {
+    pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            user: user.into(),
+            password: password.into(),
+        }
+    }
+}
+
+/// What carries the requests.
+#[derive(Debug)]
+enum Carrier<'a> {
+    Lme {
+        port: &'a dyn MeiPort,
+        clock: &'a dyn Clock,
+        lme: Option<Lme>,
+    },
+    Pipe {
+        dialer: &'a dyn Dialer,
+        port: u16,
+        kept: Kept,
+        patience: Duration,
+        pipe: Option<Box<dyn Pipe + 'a>>,
+    },
+}
+
+/// How long a connection lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// For one request.
+    Once,
+    /// Until the device closes it.
+    Alive,
 }
 
 /// Why a request came to nothing.
@@ -37,6 +83,8 @@ pub struct Client<'a> {
 pub enum ClientError {
     #[error(transparent)]
     Lme(#[from] LmeError),
+    #[error(transparent)]
+    Pipe(#[from] PipeError),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
@@ -66,27 +114,80 @@ pub struct MethodAnswer {
 }
 
 impl<'a> Client<'a> {
+    /// Over LME, without TLS, to port 16992.
     pub fn new(
         port: &'a dyn MeiPort,
         clock: &'a dyn Clock,
         user: impl Into<String>,
         password: impl Into<String>,
     ) -> Self {
-        Self {
+        let carrier = Carrier::Lme {
             port,
             clock,
-            user: user.into(),
-            password: password.into(),
             lme: None,
+        };
+        Self::with(carrier, Some(Login::new(user, password)))
+    }
+
+    /// Over connections of `dialer` to that port of the device. Without a login the device must know the client
+    /// otherwise, such as by its certificate.
+    pub fn over(dialer: &'a dyn Dialer, port: u16, login: Option<Login>, kept: Kept) -> Self {
+        let carrier = Carrier::Pipe {
+            dialer,
+            port,
+            kept,
+            patience: PATIENCE,
+            pipe: None,
+        };
+        Self::with(carrier, login)
+    }
+
+    fn with(carrier: Carrier<'a>, login: Option<Login>) -> Self {
+        Self {
+            carrier,
+            login,
             challenge: None,
             count: 0,
             messages: 0,
         }
     }
 
+    /// How long the device may be silent; over LME it is always five seconds.
+    #[must_use]
+    pub fn patience(mut self, time: Duration) -> Self {
+        if let Carrier::Pipe { patience, .. } = &mut self.carrier {
+            *patience = time;
+        }
+        self
+    }
+
     /// The only instance of a class.
     pub fn get(&mut self, class: &str) -> Result<Element, ClientError> {
         self.ask(class, Operation::Get)
+    }
+
+    /// The instance that these keys name.
+    pub fn get_by(&mut self, class: &str, keys: Selectors<'_>) -> Result<Element, ClientError> {
+        self.ask_by(class, keys, Operation::Get)
+    }
+
+    /// Writes an instance back. What is written is `instance` with the names and texts of its children.
+    pub fn put(
+        &mut self,
+        class: &str,
+        keys: Selectors<'_>,
+        instance: &Element,
+    ) -> Result<Element, ClientError> {
+        self.ask_by(class, keys, Operation::Put(instance))
+    }
+
+    /// Makes an instance; `body` is the whole element as XML.
+    pub fn create(&mut self, class: &str, body: &str) -> Result<Element, ClientError> {
+        self.ask(class, Operation::Create(body))
+    }
+
+    pub fn delete(&mut self, class: &str, keys: Selectors<'_>) -> Result<(), ClientError> {
+        self.exchange(class, keys, Operation::Delete).map(|_| ())
     }
 
     /// Every instance of a class.
@@ -126,14 +227,34 @@ impl<'a> Client<'a> {
     }
 
     fn ask(&mut self, class: &str, operation: Operation<'_>) -> Result<Element, ClientError> {
+        self.ask_by(class, &[], operation)
+    }
+
+    fn ask_by(
+        &mut self,
+        class: &str,
+        keys: Selectors<'_>,
+        operation: Operation<'_>,
+    ) -> Result<Element, ClientError> {
+        self.exchange(class, keys, operation)?
+            .ok_or_else(|| SoapError::Missing("anything in its Body".to_owned()).into())
+    }
+
+    /// One question and what stands in the body of its answer.
+    fn exchange(
+        &mut self,
+        class: &str,
+        keys: Selectors<'_>,
+        operation: Operation<'_>,
+    ) -> Result<Option<Element>, ClientError> {
         let message = self.messages.to_string();
         self.messages += 1;
-        let envelope = soap::envelope(class, operation, &message);
+        let envelope = soap::envelope_for(class, keys, operation, &message);
         let response = self.log_in_and_post(&envelope)?;
         match response.status {
             200 => {
-                let body = soap::body(&response.body, &message)?;
-                match body.fault() {
+                let body = soap::content(&response.body, &message)?;
+                match body.as_ref().and_then(Element::fault) {
                     Some(fault) => Err(fault.into()),
                     None => Ok(body),
                 }
@@ -156,8 +277,8 @@ impl<'a> Client<'a> {
     fn log_in_and_post(&mut self, envelope: &str) -> Result<Response, ClientError> {
         for _ in 0..2 {
             let authorization = self.authorization();
-            let response = self.post(&http::request(authorization.as_deref(), envelope))?;
-            if response.status != 401 {
+            let response = self.post(authorization.as_deref(), envelope)?;
+            if response.status != 401 || self.login.is_none() {
                 return Ok(response);
             }
             let header = response.header("www-authenticate").unwrap_or_default();
@@ -165,20 +286,22 @@ impl<'a> Client<'a> {
             self.challenge = Some(challenge);
             self.count = 0;
         }
+        let login = self.login.as_ref();
         Err(ClientError::Unauthorized {
-            user: self.user.clone(),
+            user: login.map_or(String::new(), |login| login.user.clone()),
         })
     }
 
     fn authorization(&mut self) -> Option<String> {
+        let login = self.login.as_ref()?;
         let challenge = self.challenge.as_ref()?;
         self.count += 1;
         // Nothing hangs on its being secret, only on its being another one each time.
         let drawn = Sha256::digest(format!("{}:{}", challenge.nonce, self.count));
         let client_nonce = hex::encode(&drawn[..8]);
         Some(challenge.answer(
-            &self.user,
-            &self.password,
+            &login.user,
+            &login.password,
             "POST",
             "/wsman",
             self.count,
@@ -186,27 +309,90 @@ impl<'a> Client<'a> {
         ))
     }
 
-    /// One request. The link may have been reset since the last one: then it is made anew, once.
-    fn post(&mut self, request: &[u8]) -> Result<Response, ClientError> {
-        let reused = self.lme.is_some();
-        match self.post_once(request) {
-            Err(ClientError::Lme(error)) if reused && error.is_link() => {
-                self.lme = None;
-                self.post_once(request)
+    /// One request.
+    fn post(&mut self, authorization: Option<&str>, body: &str) -> Result<Response, ClientError> {
+        match &mut self.carrier {
+            Carrier::Lme { port, clock, lme } => {
+                let host = format!("localhost:{PORT}");
+                let request = http::request(&host, authorization, body, false);
+                post_over_lme(*port, *clock, lme, &request)
             }
-            result => result,
+            Carrier::Pipe {
+                dialer,
+                port,
+                kept,
+                patience,
+                pipe,
+            } => {
+                let host = format!("{}:{port}", dialer.host());
+                let keep = *kept == Kept::Alive;
+                let request = http::request(&host, authorization, body, keep);
+                // A connection that the device has closed meanwhile is no use. One that breaks during the request
+                // is not tried again: the device may have obeyed.
+                let mut used = pipe.take();
+                if used.as_mut().is_some_and(|used| used.is_over()) {
+                    used = None;
+                }
+                let mut now = match used {
+                    Some(used) => used,
+                    None => dialer.open(*port)?,
+                };
+                let (response, ended) = post_over_pipe(now.as_mut(), &request, *patience)?;
+                if keep && !ended && !response.closes() {
+                    *pipe = Some(now);
+                }
+                Ok(response)
+            }
         }
     }
+}
 
-    fn post_once(&mut self, request: &[u8]) -> Result<Response, ClientError> {
-        let mut lme = match self.lme.take() {
+/// The link may have been reset since the last request: then it is made anew, once.
+fn post_over_lme(
+    port: &dyn MeiPort,
+    clock: &dyn Clock,
+    held: &mut Option<Lme>,
+    request: &[u8],
+) -> Result<Response, ClientError> {
+    let once = |held: &mut Option<Lme>| {
+        let mut lme = match held.take() {
             Some(lme) => lme,
-            None => Lme::connect(self.port, self.clock, PORT)?,
+            None => Lme::connect(port, clock, PORT)?,
         };
         let response = lme.exchange(PORT, request, |bytes, ended| {
             http::response(bytes, ended).map_err(ClientError::from)
         })?;
-        self.lme = Some(lme);
+        *held = Some(lme);
         Ok(response)
+    };
+    let reused = held.is_some();
+    match once(held) {
+        Err(ClientError::Lme(error)) if reused && error.is_link() => once(held),
+        result => result,
     }
 }
+
+/// The answer, and whether the connection ended with it.
+fn post_over_pipe(
+    pipe: &mut dyn Pipe,
+    request: &[u8],
+    patience: Duration,
+) -> Result<(Response, bool), ClientError> {
+    pipe.send(request)?;
+    let mut received = Vec::new();
+    loop {
+        let bytes = pipe.receive(patience)?;
+        let ended = bytes.is_empty();
+        if ended && received.is_empty() {
+            return Err(PipeError::Ended.into());
+        }
+        received.extend_from_slice(&bytes);
+        if let Some(response) = http::response(&received, ended)? {
+            return Ok((response, ended));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

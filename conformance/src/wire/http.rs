@@ -32,16 +32,19 @@ pub enum HttpError {
     Cut(usize),
 }
 
-/// A request for WS-Management.
-pub fn request(authorization: Option<&str>, body: &str) -> Vec<u8> {
-    let mut head = String::from("POST /wsman HTTP/1.1\r\nHost: localhost:16992\r\n");
+/// A request for WS-Management. `host` is name and port of the server; a connection that is not `kept` serves one
+/// request, so that its end ends the answer too.
+pub fn request(host: &str, authorization: Option<&str>, body: &str, kept: bool) -> Vec<u8> {
+    let mut head = format!("POST /wsman HTTP/1.1\r\nHost: {host}\r\n");
     if let Some(value) = authorization {
         head += &format!("Authorization: {value}\r\n");
     }
     head += "Content-Type: application/soap+xml;charset=UTF-8\r\n";
     head += &format!("Content-Length: {}\r\n", body.len());
-    // A connection serves one request, so that its end ends the answer too.
-    head += "Connection: close\r\n\r\n";
+    if !kept {
+        head += "Connection: close\r\n";
+    }
+    head += "\r\n";
     [head.as_bytes(), body.as_bytes()].concat()
 }
 
@@ -102,6 +105,13 @@ pub fn response(bytes: &[u8], ended: bool) -> Result<Option<Response>, HttpError
 }
 
 impl Response {
+    /// Whether the server closes the connection after it.
+    pub fn closes(&self) -> bool {
+        let says = |word: &str| word.trim().eq_ignore_ascii_case("close");
+        self.header("connection")
+            .is_some_and(|value| value.split(',').any(says))
+    }
+
     /// The first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -167,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_request_counts_its_body() {
-        let text = String::from_utf8(request(Some("Digest x"), "<a/>")).unwrap();
+        let text =
+            String::from_utf8(request("localhost:16992", Some("Digest x"), "<a/>", false)).unwrap();
         assert!(text.starts_with("POST /wsman HTTP/1.1\r\n"));
         assert!(text.contains("\r\nAuthorization: Digest x\r\n"));
         assert!(text.ends_with("Content-Length: 4\r\nConnection: close\r\n\r\n<a/>"));

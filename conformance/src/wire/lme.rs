@@ -13,7 +13,7 @@
 //! ```
 //! Source: RFC 4254; Intel LMS, MeshAgent `amt-lme.js` and rpc-go, which all do it nearly the same way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use amt_sim::apf::{
@@ -33,7 +33,13 @@ pub struct Lme {
     greeted: bool,
     serving: bool,
     next: u32,
+    /// By the number that we gave it.
+    channels: BTreeMap<u32, Channel>,
 }
+
+/// Number of a channel, as we gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChannelId(u32);
 
 /// Why nothing came through.
 #[derive(Debug, thiserror::Error)]
@@ -80,17 +86,24 @@ impl Lme {
             greeted: false,
             serving: false,
             next: 0,
+            channels: BTreeMap::new(),
         };
-        while !lme.ports.contains(&u32::from(wanted)) {
-            match lme.receive(Self::PATIENCE) {
-                Ok(message) => lme.housekeeping(message)?,
+        lme.await_port(wanted)?;
+        Ok(lme)
+    }
+
+    /// Answers until the port is forwarded.
+    pub fn await_port(&mut self, wanted: u16) -> Result<(), LmeError> {
+        while !self.ports.contains(&u32::from(wanted)) {
+            match self.receive(Self::PATIENCE) {
+                Ok(message) => self.handle(message)?,
                 Err(LmeError::Port(PortError::Timeout(_))) => {
                     return Err(LmeError::NotForwarded(wanted));
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(lme)
+        Ok(())
     }
 
     /// Ports that AMT has forwarded so far.
@@ -106,39 +119,86 @@ impl Lme {
         request: &[u8],
         complete: impl Fn(&[u8], bool) -> Result<Option<T>, E>,
     ) -> Result<T, E> {
-        let mut channel = self.open(port)?;
+        let id = self.open(port)?;
         let mut unsent = request;
-        let mut received = Vec::new();
+        let mut seen = 0;
         loop {
-            unsent = self.push(&mut channel, unsent)?;
-            match self.receive(Self::PATIENCE)? {
-                Message::ChannelWindowAdjust { recipient, bytes } if recipient == channel.ours => {
-                    channel.window = channel.window.saturating_add(bytes as usize);
+            unsent = self.push(id, unsent)?;
+            let message = self.receive(Self::PATIENCE)?;
+            self.handle(message)?;
+            let channel = self.channel(id)?;
+            let received = channel.inbox.as_slice();
+            if channel.closed {
+                let answer = complete(received, true)?;
+                self.channels.remove(&id.0);
+                return answer.ok_or_else(|| {
+                    LmeError::Channel("closed without an answer".to_owned()).into()
+                });
+            }
+            if received.len() > seen {
+                seen = received.len();
+                if let Some(answer) = complete(received, false)? {
+                    self.close(id)?;
+                    return Ok(answer);
                 }
-                Message::ChannelData { recipient, data } if recipient == channel.ours => {
-                    channel.take(data.len())?;
-                    received.extend_from_slice(&data);
-                    // Nothing here comes near 4 GiB: the window is smaller.
-                    self.credit(&mut channel, data.len() as u32)?;
-                    if let Some(answer) = complete(&received, false)? {
-                        self.close(channel)?;
-                        return Ok(answer);
-                    }
-                }
-                Message::ChannelClose { recipient } if recipient == channel.ours => {
-                    self.send(&Message::ChannelClose {
-                        recipient: channel.theirs,
-                    })?;
-                    return complete(&received, true)?.ok_or_else(|| {
-                        LmeError::Channel("closed without an answer".to_owned()).into()
-                    });
-                }
-                other => self.housekeeping(other)?,
             }
         }
     }
 
-    fn open(&mut self, port: u16) -> Result<Channel, LmeError> {
+    /// Sends all of it, waiting for room.
+    pub fn write(&mut self, id: ChannelId, data: &[u8]) -> Result<(), LmeError> {
+        let mut unsent = data;
+        loop {
+            unsent = self.push(id, unsent)?;
+            if unsent.is_empty() {
+                return Ok(());
+            }
+            if self.channel(id)?.closed {
+                return Err(LmeError::Channel("AMT closed it".to_owned()));
+            }
+            self.step(Self::PATIENCE)?;
+        }
+    }
+
+    /// What came on the channel so far; none while there is nothing, and nothing once AMT has closed it.
+    pub fn take(&mut self, id: ChannelId) -> Result<Option<Vec<u8>>, LmeError> {
+        let channel = self.channel(id)?;
+        match std::mem::take(&mut channel.inbox) {
+            none if none.is_empty() && !channel.closed => Ok(None),
+            bytes => Ok(Some(bytes)),
+        }
+    }
+
+    /// Whether AMT has closed the channel, as far as was heard.
+    pub fn is_closed(&mut self, id: ChannelId) -> bool {
+        self.channel(id).map_or(true, |channel| channel.closed)
+    }
+
+    /// Hears one message, whatever it is about, and answers it.
+    pub fn step(&mut self, timeout: Duration) -> Result<(), LmeError> {
+        let message = self.receive(timeout)?;
+        self.handle(message)
+    }
+
+    /// Closes without waiting for AMT's own CLOSE.
+    pub fn abandon(&mut self, id: ChannelId) {
+        if let Some(channel) = self.channels.remove(&id.0)
+            && !channel.closed
+        {
+            let recipient = channel.theirs;
+            // Whoever drops a connection has nothing left to be told.
+            let _ = self.send(&Message::ChannelClose { recipient });
+        }
+    }
+
+    fn channel(&mut self, id: ChannelId) -> Result<&mut Channel, LmeError> {
+        self.channels
+            .get_mut(&id.0)
+            .ok_or_else(|| LmeError::Channel("it is closed".to_owned()))
+    }
+
+    /// Opens a connection to a port that is forwarded.
+    pub fn open(&mut self, port: u16) -> Result<ChannelId, LmeError> {
         let port = u32::from(port);
         if !self.ports.contains(&port) {
             return Err(LmeError::NotForwarded(port as u16));
@@ -163,59 +223,95 @@ impl Lme {
                     sender,
                     window,
                 } if recipient == ours => {
-                    return Ok(Channel {
-                        ours,
+                    let channel = Channel {
                         theirs: sender,
                         window: window as usize,
                         offered: Self::WINDOW as usize,
-                    });
+                        inbox: Vec::new(),
+                        closed: false,
+                        closing: false,
+                    };
+                    self.channels.insert(ours, channel);
+                    return Ok(ChannelId(ours));
                 }
                 Message::ChannelOpenFailure { recipient, reason } if recipient == ours => {
                     return Err(LmeError::Refused(reason.0));
                 }
-                other => self.housekeeping(other)?,
+                other => self.handle(other)?,
             }
         }
     }
 
     /// Sends as much as the window allows, and gives back the rest.
-    fn push<'d>(&mut self, channel: &mut Channel, data: &'d [u8]) -> Result<&'d [u8], LmeError> {
+    fn push<'d>(&mut self, id: ChannelId, data: &'d [u8]) -> Result<&'d [u8], LmeError> {
         let longest = (self.link.properties().max_message as usize).saturating_sub(DATA_HEADER);
         let mut rest = data;
-        while !rest.is_empty() && channel.window > 0 {
-            let (now, later) = rest.split_at(rest.len().min(longest).min(channel.window));
+        while !rest.is_empty() {
+            let channel = self.channel(id)?;
+            let now = rest.len().min(longest).min(channel.window);
+            if now == 0 || channel.closed {
+                break;
+            }
+            let (now, later) = rest.split_at(now);
+            channel.window -= now.len();
+            let recipient = channel.theirs;
             self.send(&Message::ChannelData {
-                recipient: channel.theirs,
+                recipient,
                 data: now.to_vec(),
             })?;
-            channel.window -= now.len();
             rest = later;
         }
         Ok(rest)
     }
 
-    fn credit(&mut self, channel: &mut Channel, bytes: u32) -> Result<(), LmeError> {
-        channel.offered += bytes as usize;
-        self.send(&Message::ChannelWindowAdjust {
-            recipient: channel.theirs,
-            bytes,
-        })
+    /// Closes, and waits for AMT's own CLOSE, so that it cannot be taken for that of the next channel.
+    pub fn close(&mut self, id: ChannelId) -> Result<(), LmeError> {
+        let channel = self.channel(id)?;
+        channel.closing = true;
+        let recipient = channel.theirs;
+        if !channel.closed {
+            self.send(&Message::ChannelClose { recipient })?;
+        }
+        while !self.channel(id)?.closed {
+            self.step(Self::PATIENCE)?;
+        }
+        self.channels.remove(&id.0);
+        Ok(())
     }
 
-    /// Closes, and waits for AMT's own CLOSE, so that it cannot be taken for that of the next channel.
-    fn close(&mut self, channel: Channel) -> Result<(), LmeError> {
-        self.send(&Message::ChannelClose {
-            recipient: channel.theirs,
-        })?;
-        loop {
-            match self.receive(Self::PATIENCE)? {
-                Message::ChannelClose { recipient } if recipient == channel.ours => return Ok(()),
-                // What was on its way already.
-                Message::ChannelWindowAdjust { recipient, .. }
-                | Message::ChannelData { recipient, .. }
-                    if recipient == channel.ours => {}
-                other => self.housekeeping(other)?,
+    /// One message of AMT's: for a channel of ours, or about the connection itself.
+    fn handle(&mut self, message: Message) -> Result<(), LmeError> {
+        match message {
+            Message::ChannelWindowAdjust { recipient, bytes }
+                if self.channels.contains_key(&recipient) =>
+            {
+                let channel = self.channel(ChannelId(recipient))?;
+                channel.window = channel.window.saturating_add(bytes as usize);
+                Ok(())
             }
+            Message::ChannelData { recipient, data } if self.channels.contains_key(&recipient) => {
+                let channel = self.channel(ChannelId(recipient))?;
+                if channel.closing {
+                    return Ok(()); // It was on its way already.
+                }
+                channel.take(data.len())?;
+                channel.inbox.extend_from_slice(&data);
+                channel.offered += data.len();
+                let recipient = channel.theirs;
+                // Nothing here comes near 4 GiB: the window is smaller.
+                let bytes = data.len() as u32;
+                self.send(&Message::ChannelWindowAdjust { recipient, bytes })
+            }
+            Message::ChannelClose { recipient } if self.channels.contains_key(&recipient) => {
+                let channel = self.channel(ChannelId(recipient))?;
+                channel.closed = true;
+                let recipient = channel.theirs;
+                match channel.closing {
+                    true => Ok(()),
+                    false => self.send(&Message::ChannelClose { recipient }),
+                }
+            }
+            other => self.housekeeping(other),
         }
     }
 
@@ -309,12 +405,17 @@ impl Lme {
 /// One connection to a port of the device.
 #[derive(Debug)]
 struct Channel {
-    ours: u32,
     theirs: u32,
     /// Bytes that may be sent now.
     window: usize,
     /// Bytes that AMT may send now.
     offered: usize,
+    /// What came and nobody has taken yet.
+    inbox: Vec<u8>,
+    /// AMT said CLOSE.
+    closed: bool,
+    /// We said CLOSE first.
+    closing: bool,
 }
 
 impl Channel {

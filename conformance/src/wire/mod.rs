@@ -1,9 +1,10 @@
 //! The public wire, as a program of ours on the host speaks it to the device. Nothing here looks inside of the device.
 //!
 //! ```text
-//!   Client    WS-Management: get, enumerate, invoke         client, soap
+//!   Client    WS-Management: get, enumerate, invoke, put    client, soap
 //!     │       HTTP/1.1 with digest                          http, digest
-//!     │       one APF channel a request                     lme
+//!     ├── Pipe      TLS or plain; TCP, virtual time, or LME  pipe, tls
+//!     │ one APF channel a request                           lme
 //!   MeiPort   in virtual time, or through /dev/mei0
 //!     │
 //!   Amthi     commands and their status                     amthi
@@ -17,7 +18,9 @@ pub mod client;
 pub mod digest;
 pub mod http;
 pub mod lme;
+pub mod pipe;
 pub mod soap;
+pub mod tls;
 
 use std::time::Duration;
 
@@ -25,7 +28,9 @@ use amt_sim::host::port::{MeiChannel, MeiPort, PortError};
 use amt_sim::{ClientKind, Errno};
 
 pub use amthi::Amthi;
-pub use client::{Client, ClientError, MethodAnswer};
+pub use client::{Client, ClientError, Kept, Login, MethodAnswer};
+pub use pipe::{Dialer, LmeDialer, Pipe, PipeError, TcpDialer};
+pub use tls::{TlsDialer, TlsIdentity, TlsOptions};
 
 use crate::role::Clock;
 

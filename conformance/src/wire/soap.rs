@@ -19,7 +19,15 @@ pub enum Operation<'a> {
     Pull(&'a str),
     /// Method and its parameters, in the order of the class.
     Invoke(&'a str, &'a [(&'a str, String)]),
+    /// The instance as it shall be.
+    Put(&'a Element),
+    /// The instance as XML.
+    Create(&'a str),
+    Delete,
 }
+
+/// Names and values of the keys that tell an instance from others.
+pub type Selectors<'a> = &'a [(&'a str, &'a str)];
 
 /// Why an answer cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,17 +68,39 @@ pub fn resource(class: &str) -> String {
     format!("{base}{class}")
 }
 
-/// One request.
+/// One request for the only instance of a class, or for the class.
 pub fn envelope(class: &str, operation: Operation<'_>, message: &str) -> String {
+    envelope_for(class, &[], operation, message)
+}
+
+/// One request for the instance that these keys name.
+pub fn envelope_for(
+    class: &str,
+    keys: Selectors<'_>,
+    operation: Operation<'_>,
+    message: &str,
+) -> String {
     let uri = resource(class);
     let action = match operation {
         Operation::Get => format!("{TRANSFER}/Get"),
         Operation::Enumerate => format!("{ENUMERATION}/Enumerate"),
         Operation::Pull(_) => format!("{ENUMERATION}/Pull"),
         Operation::Invoke(method, _) => format!("{uri}/{method}"),
+        Operation::Put(_) => format!("{TRANSFER}/Put"),
+        Operation::Create(_) => format!("{TRANSFER}/Create"),
+        Operation::Delete => format!("{TRANSFER}/Delete"),
     };
+    let selectors = selector_set(keys);
     let body = match operation {
-        Operation::Get => String::new(),
+        Operation::Get | Operation::Delete => String::new(),
+        Operation::Create(xml) => xml.to_owned(),
+        Operation::Put(instance) => {
+            let mut body = format!("<h:{class} xmlns:h=\"{uri}\">");
+            for child in &instance.children {
+                child.write(&mut body);
+            }
+            body + &format!("</h:{class}>")
+        }
         Operation::Enumerate => format!("<Enumerate xmlns=\"{ENUMERATION}\"/>"),
         Operation::Pull(context) => format!(
             "<Pull xmlns=\"{ENUMERATION}\"><EnumerationContext>{}</EnumerationContext><MaxElements>999</MaxElements><MaxCharacters>99999</MaxCharacters></Pull>",
@@ -85,7 +115,38 @@ pub fn envelope(class: &str, operation: Operation<'_>, message: &str) -> String 
         }
     };
     format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?><Envelope xmlns=\"{SOAP}\" xmlns:a=\"{ADDRESSING}\" xmlns:w=\"{WSMAN}\"><Header><a:Action>{action}</a:Action><a:To>/wsman</a:To><w:ResourceURI>{uri}</w:ResourceURI><a:MessageID>{message}</a:MessageID><a:ReplyTo><a:Address>{ADDRESSING}/role/anonymous</a:Address></a:ReplyTo><w:OperationTimeout>PT60S</w:OperationTimeout></Header><Body>{body}</Body></Envelope>"
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><Envelope xmlns=\"{SOAP}\" xmlns:a=\"{ADDRESSING}\" xmlns:w=\"{WSMAN}\"><Header><a:Action>{action}</a:Action><a:To>/wsman</a:To><w:ResourceURI>{uri}</w:ResourceURI><a:MessageID>{message}</a:MessageID><a:ReplyTo><a:Address>{ADDRESSING}/role/anonymous</a:Address></a:ReplyTo><w:OperationTimeout>PT60S</w:OperationTimeout>{selectors}</Header><Body>{body}</Body></Envelope>"
+    )
+}
+
+fn selector_set(keys: Selectors<'_>) -> String {
+    if keys.is_empty() {
+        return String::new();
+    }
+    let mut set = String::from("<w:SelectorSet>");
+    for (name, value) in keys {
+        let _ = write!(
+            set,
+            "<w:Selector Name=\"{name}\">{}</w:Selector>",
+            escape(value)
+        );
+    }
+    set + "</w:SelectorSet>"
+}
+
+/// A reference to an instance, as the content of an element that takes one.
+pub fn reference(class: &str, keys: Selectors<'_>) -> String {
+    let uri = resource(class);
+    let mut set = String::new();
+    for (name, value) in keys {
+        let _ = write!(
+            set,
+            "<w:Selector Name=\"{name}\">{}</w:Selector>",
+            escape(value)
+        );
+    }
+    format!(
+        "<a:Address>{ADDRESSING}/role/anonymous</a:Address><a:ReferenceParameters><w:ResourceURI>{uri}</w:ResourceURI><w:SelectorSet>{set}</w:SelectorSet></a:ReferenceParameters>"
     )
 }
 
@@ -104,8 +165,13 @@ pub struct Element {
     pub children: Vec<Element>,
 }
 
-/// What stands in the body of an answer to the message `wanted`.
+/// What stands in the body of an answer to the message `wanted`, where something must stand there.
 pub fn body(answer: &[u8], wanted: &str) -> Result<Element, SoapError> {
+    content(answer, wanted)?.ok_or_else(|| SoapError::Missing("anything in its Body".to_owned()))
+}
+
+/// What stands in the body of an answer to the message `wanted`; that to a Delete is empty.
+pub fn content(answer: &[u8], wanted: &str) -> Result<Option<Element>, SoapError> {
     let text = std::str::from_utf8(answer).map_err(|error| SoapError::Xml(error.to_string()))?;
     let document =
         roxmltree::Document::parse(text).map_err(|error| SoapError::Xml(error.to_string()))?;
@@ -129,10 +195,8 @@ pub fn body(answer: &[u8], wanted: &str) -> Result<Element, SoapError> {
         });
     }
     let body = part("Body").ok_or_else(|| SoapError::Missing("Body".to_owned()))?;
-    body.children()
-        .find(roxmltree::Node::is_element)
-        .map(Element::of)
-        .ok_or_else(|| SoapError::Missing("anything in its Body".to_owned()))
+    let element = body.children().find(roxmltree::Node::is_element);
+    Ok(element.map(Element::of))
 }
 
 impl Element {
@@ -145,6 +209,29 @@ impl Element {
                 .filter(roxmltree::Node::is_element)
                 .map(Self::of)
                 .collect(),
+        }
+    }
+
+    /// As a property of an instance, in the namespace of prefix `h`.
+    fn write(&self, out: &mut String) {
+        let name = &self.name;
+        let _ = write!(out, "<h:{name}>");
+        for child in &self.children {
+            child.write(out);
+        }
+        let _ = write!(out, "{}</h:{name}>", escape(&self.text));
+    }
+
+    /// Gives a child another text; one that is not there yet comes last.
+    pub fn set(&mut self, name: &str, text: impl Into<String>) {
+        let text = text.into();
+        match self.children.iter_mut().find(|child| child.name == name) {
+            Some(child) => child.text = text,
+            None => self.children.push(Self {
+                name: name.to_owned(),
+                text,
+                children: Vec::new(),
+            }),
         }
     }
 

@@ -6,19 +6,14 @@ use std::time::Instant;
 use amt_sim::host::backend::Backend;
 use anyhow::{Context, Result, ensure};
 
-use super::{Measurement, in_turn};
+use super::{Measurement, backends, in_turn};
 use crate::workspace::Programs;
 
 pub(crate) fn measure<'a>(
     programs: &'a Programs,
     wanted: &'a impl Fn(&str) -> bool,
 ) -> impl Iterator<Item = Result<Measurement>> + 'a {
-    Backend::ALL
-        .into_iter()
-        .filter(|backend| amt_sim::host::backend::choose(Some(*backend)).is_ok())
-        .map(|backend| (backend, format!("find.{backend}")))
-        .filter(|(_, name)| wanted(name))
-        .map(|(backend, name)| one(programs, backend, name))
+    backends("find", wanted).map(|(backend, name)| one(programs, backend, name))
 }
 
 fn one(programs: &Programs, backend: Backend, name: String) -> Result<Measurement> {

@@ -5,7 +5,7 @@ use std::process::Command;
 use amt_sim::host::backend::Backend;
 use anyhow::Result;
 
-use super::{Measurement, example, in_turn, json_of};
+use super::{Measurement, backends, example, in_turn, json_of};
 use crate::workspace::Programs;
 
 /// Round trips that one turn averages over.
@@ -15,12 +15,7 @@ pub(crate) fn measure<'a>(
     programs: &'a Programs,
     wanted: &'a impl Fn(&str) -> bool,
 ) -> impl Iterator<Item = Result<Measurement>> + 'a {
-    Backend::ALL
-        .into_iter()
-        .filter(|backend| amt_sim::host::backend::choose(Some(*backend)).is_ok())
-        .map(|backend| (backend, format!("mei.round-trip.{backend}")))
-        .filter(|(_, name)| wanted(name))
-        .map(|(backend, name)| one(programs, backend, name))
+    backends("mei.round-trip", wanted).map(|(backend, name)| one(programs, backend, name))
 }
 
 fn one(programs: &Programs, backend: Backend, name: String) -> Result<Measurement> {

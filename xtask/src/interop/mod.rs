@@ -11,6 +11,7 @@ mod meshcentral;
 mod meshcmd;
 mod napalm;
 mod rpc;
+mod rpc_checked;
 mod rpc_setup;
 mod run;
 mod table;
@@ -22,6 +23,8 @@ use std::process::ExitCode;
 use amt_sim::host::backend::Backend;
 use anyhow::Result;
 use clap::Args;
+
+pub(crate) use tools::on_path;
 
 use table::{Outcome, Table};
 

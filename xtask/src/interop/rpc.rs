@@ -11,7 +11,7 @@ use super::expected::{Expected, MACHINES, Machine};
 use super::in_setup::{self, Stage};
 use super::run::{Output, Setting, limited, under_device};
 use super::table::{Outcome, Table};
-use super::{Bench, harness, rpc_setup, tools};
+use super::{Bench, harness, rpc_checked, rpc_setup, tools};
 
 pub(super) const PROGRAM: &str = "rpc-go";
 
@@ -64,7 +64,7 @@ pub(crate) fn checks(bench: &Bench, given: &[PathBuf], table: &mut Table) {
         table.add(PROGRAM, "-", "amtinfo", Outcome::Skipped(why.to_owned()));
     }
     for program in programs {
-        if table.wants(PROGRAM) {
+        if table.wants(PROGRAM) || table.wants(rpc_checked::PROGRAM) {
             check_one(bench, &program, table);
         }
     }
@@ -87,6 +87,9 @@ fn check_one(bench: &Bench, program: &Path, table: &mut Table) {
     } else {
         Line::Three
     };
+    if !table.wants(PROGRAM) {
+        return rpc_checked::checks(bench, program, line, &version, table);
+    }
     for &backend in &bench.backends {
         let all = bench.backends.first() == Some(&backend);
         for &machine in MACHINES
@@ -119,6 +122,7 @@ fn check_one(bench: &Bench, program: &Path, table: &mut Table) {
         });
     }
     rpc_setup::checks(bench, program, line, &version, table);
+    rpc_checked::checks(bench, program, line, &version, table);
     let target = match line {
         Line::Two => "rpc-go-2",
         Line::Three => "rpc-go",

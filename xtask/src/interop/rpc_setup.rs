@@ -25,10 +25,10 @@ const PROFILES: [&str; 4] = [
 ];
 
 /// With nothing but TLS on the local ports. The root behind their on-die chains is not the one in the program, so
-/// that it is told not to verify them.
-const TLS_PROFILES: [&str; 2] = ["arrow-lake-19", "lunar-lake-20"];
+/// that it is told not to verify them; with its check on: `rpc_checked`.
+pub(super) const TLS_PROFILES: [&str; 2] = ["arrow-lake-19", "lunar-lake-20"];
 
-const PASSWORD: &str = "P@ssw0rd1";
+pub(super) const PASSWORD: &str = "P@ssw0rd1";
 
 /// What is done to a device.
 #[derive(Debug, Clone, Copy)]
@@ -120,13 +120,14 @@ pub(crate) fn checks(bench: &Bench, program: &Path, line: Line, version: &str, t
 }
 
 /// What `amt-sim ca export` made.
-struct Authority {
-    root: PathBuf,
+#[derive(Debug)]
+pub(super) struct Authority {
+    pub(super) root: PathBuf,
     /// PFX as base64, as rpc-go takes it.
-    pfx: String,
+    pub(super) pfx: String,
 }
 
-fn authority(bench: &Bench) -> Result<Authority> {
+pub(super) fn authority(bench: &Bench) -> Result<Authority> {
     let folder = tools::clean_folder("authority")?;
     limited(
         30,

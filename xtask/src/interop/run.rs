@@ -134,7 +134,7 @@ impl Output {
             .with_context(|| format!("not JSON; it printed:\n{}", self.shown()))
     }
 
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let text = format!("{}{}", self.stdout, self.stderr);
         let tail: Vec<&str> = text.lines().rev().take(25).collect();
         tail.into_iter().rev().collect::<Vec<_>>().join("\n")

@@ -38,6 +38,9 @@ impl Profile {
                 "mei.tx_queue and assumptions.unread_answers must be at least 1".to_owned(),
             );
         }
+        if !(1..=15).contains(&self.setup_server.most_hellos) {
+            return Err("setup_server.most_hellos takes 1 to 15".to_owned());
+        }
         if self.tls.versions.is_empty() {
             return Err("tls.versions is empty: name \"1.2\", \"1.3\" or both".to_owned());
         }

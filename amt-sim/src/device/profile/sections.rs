@@ -341,6 +341,8 @@ pub struct SetupServer {
     pub port: u16,
     /// Empty when unset.
     pub fqdn: String,
+    /// Hello messages in one set-up: 1 to 15, since their count goes up to 14.
+    pub most_hellos: u32,
 }
 
 impl Default for SetupServer {
@@ -349,6 +351,7 @@ impl Default for SetupServer {
             address: String::new(),
             port: 9971,
             fqdn: String::new(),
+            most_hellos: 15,
         }
     }
 }
@@ -406,9 +409,18 @@ pub struct Timings {
     /// How long the interface stays open for an SCA.
     #[serde(with = "milliseconds")]
     pub provisioning_period_ms: Duration,
-    /// From the first Hello message to the second; each further wait is twice as long, up to an hour.
+    /// How long it stays open where no agent started set-up (`capabilities.bare_metal`).
+    #[serde(with = "milliseconds", default = "longest_period")]
+    pub bare_metal_period_ms: Duration,
+    /// From the first Hello message to the second; each further wait is twice as long.
     #[serde(with = "milliseconds", default = "one_minute")]
     pub hello_retry_ms: Duration,
+    /// Two Hello messages are never further apart than this.
+    #[serde(with = "milliseconds", default = "one_hour")]
+    pub hello_retry_longest_ms: Duration,
+    /// Making a seed for random numbers, where `assumptions.random_seed` says that there is none.
+    #[serde(with = "milliseconds", default = "half_a_minute")]
+    pub random_seed_ms: Duration,
 }
 
 /// What nobody outside knows of real firmware, each behind a switch.
@@ -434,10 +446,101 @@ pub struct Assumptions {
     /// Which number a new LME channel gets.
     #[serde(default)]
     pub lme_numbers: LmeNumbers,
+    /// How long a device waits for the server that StartConfigurationHBased announced, in milliseconds; 0 is for ever.
+    #[serde(default)]
+    pub host_based_wait_ms: u64,
+    /// What a second StartConfigurationHBased does while the device waits.
+    #[serde(default)]
+    pub host_based_again: HostBasedAgain,
     /// In set-up over TLS, DigestPassword may be 32 hex digits instead of base64 of 16 octets. One management server
     /// writes it so, and logs in afterwards.
     #[serde(default = "yes")]
     pub hex_digest_password: bool,
+    /// What a provisioning chain is taken or refused for.
+    #[serde(default)]
+    pub chain: ChainAssumptions,
+    /// When the device makes its key, and what StartConfiguration answers meanwhile.
+    #[serde(default)]
+    pub slow_key: SlowKey,
+    /// Whether a new device has a seed for random numbers.
+    #[serde(default)]
+    pub random_seed: RandomSeed,
+}
+
+/// Provisioning chains of which nobody has seen what real firmware says to them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChainAssumptions {
+    /// Certificates of the longest chain. A record of set-up has a flag for more than three authorities, so that four
+    /// must be possible.
+    pub longest: usize,
+    /// A leaf for any extended key usage is one for TLS servers.
+    pub any_usage: bool,
+    /// A leaf for `*.corp.example` is one for the domain.
+    pub wildcard_names: bool,
+    /// An alternative name counts as the common name does.
+    pub alternative_names: bool,
+    /// Keys on elliptic curves are taken from RSA authorities.
+    pub elliptic_keys: bool,
+    /// How a TLS client is told that its chain is refused.
+    pub alert: ChainAlert,
+}
+
+impl Default for ChainAssumptions {
+    fn default() -> Self {
+        Self {
+            longest: 5,
+            any_usage: true,
+            wildcard_names: true,
+            alternative_names: false,
+            elliptic_keys: false,
+            alert: ChainAlert::default(),
+        }
+    }
+}
+
+/// How a TLS client is told that its chain is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChainAlert {
+    /// By alert 46, certificate_unknown, whatever is wrong.
+    #[default]
+    CertificateUnknown,
+    /// By the alert that RFC 8446 has for what is wrong.
+    ByReason,
+}
+
+/// A second StartConfigurationHBased while the device waits for the server of the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostBasedAgain {
+    /// Status 3, as StartConfiguration in set-up mode.
+    #[default]
+    Refused,
+    /// The new server takes the place of the old one.
+    Taken,
+}
+
+/// When the device makes the key of its own certificate, if it has none yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SlowKey {
+    /// StartConfiguration succeeds at once; the key is made in set-up mode.
+    #[default]
+    InSetUp,
+    /// StartConfiguration starts the making and is answered with CERTIFICATE_NOT_READY until it is over; set-up mode
+    /// begins by itself then.
+    BeforeSetUp,
+}
+
+/// Whether a new device has a seed for random numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RandomSeed {
+    #[default]
+    Present,
+    /// GenerateRngSeed makes it; StartConfiguration is answered with RNG_NOT_READY before.
+    Absent,
 }
 
 /// Which number a new LME channel gets.
@@ -476,8 +579,21 @@ pub enum WhileDisabled {
     Empty,
 }
 
+const fn half_a_minute() -> Duration {
+    Duration::from_secs(30)
+}
+
 const fn one_minute() -> Duration {
     Duration::from_secs(60)
+}
+
+const fn one_hour() -> Duration {
+    Duration::from_secs(3600)
+}
+
+/// The guide's limit; a timer of one byte that counts hours.
+const fn longest_period() -> Duration {
+    Duration::from_secs(255 * 3600)
 }
 
 const fn yes() -> bool {

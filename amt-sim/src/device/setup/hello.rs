@@ -13,26 +13,33 @@
 //! Source: "Intel AMT Implementation and Reference Guide", page "Setup Mode Hello Messages"; MeshCentral,
 //! `amtprovisioningserver.js`, with three messages of real devices.
 
+mod fault;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use fault::HelloFault;
+pub(super) use fault::{Sending, sendings};
+
 use crate::device::firmware::Firmware;
+use crate::device::profile::Profile;
 use crate::device::rule::Rule;
 
-/// Messages that one set-up sends: the count goes up to 14.
-pub(super) const MOST: u32 = 15;
+const FLAG_AT: usize = 0;
+const VERSION_AT: usize = 2;
+const RETRY_AT: usize = 4;
+const UUID_AT: usize = 8;
+const COUNT_AT: usize = 24;
+const FIRST_HASH_LENGTH_AT: usize = 26;
 
 /// Hashes that one message lists.
 const MOST_HASHES: usize = 23;
 
-/// Two messages are never further apart than this.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
 /// What the device calls its SCA when nobody told it a name.
 const WELL_KNOWN: &str = "ProvisionServer";
 
-/// A connection that the device wants to make: connect, write everything at once, close.
+/// A connection that the device wants to make: connect, write, close.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dial {
     /// Counts from 0; what came of it is told by it.
@@ -40,7 +47,45 @@ pub struct Dial {
     /// Names or addresses, in the order in which to try them.
     pub hosts: Vec<String>,
     pub port: u16,
+    /// The message.
     pub bytes: Vec<u8>,
+    pub delivery: Delivery,
+}
+
+/// How a message is written and its connection closed: in one write and with FIN, unless a fault says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Bytes of one piece, each in a TCP segment of its own with a moment before the next; whole when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pieces: Option<usize>,
+    /// RST closes the connection instead of FIN.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
+}
+
+impl Delivery {
+    /// What to write, one piece after the other.
+    pub fn pieces<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        bytes.chunks(self.pieces.unwrap_or(bytes.len()).max(1))
+    }
+
+    pub(crate) fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Why no more Hello messages come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HelloStop {
+    /// The last one of the schedule is sent; the interface stays open.
+    AllSent,
+    /// An SCA set the device up.
+    Committed,
+    /// Set-up was stopped.
+    Stopped,
+    /// The provisioning period is over.
+    Elapsed,
 }
 
 /// What came of a dial.
@@ -92,7 +137,8 @@ pub(super) fn message(fw: &Firmware, count: u32) -> Vec<u8> {
     out
 }
 
-/// Where to look for the SCA: what was typed in, or the well-known name in the domains that the device knows.
+/// Where to look for the SCA: what was typed in; else the well-known name in the domain that was typed in, asked for
+/// even without one; else the well-known name in the domain from DHCP.
 pub(super) fn hosts(fw: &Firmware) -> Vec<String> {
     let server = &fw.profile.setup_server;
     if let Some(told) = [&server.address, &server.fqdn]
@@ -101,22 +147,24 @@ pub(super) fn hosts(fw: &Firmware) -> Vec<String> {
     {
         return vec![told.clone()];
     }
-    let domains = [&fw.state.pki_dns_suffix, &fw.profile.network.dhcp_domain];
-    let mut hosts: Vec<String> = domains
-        .into_iter()
-        .filter(|domain| !domain.is_empty())
-        .map(|domain| format!("{WELL_KNOWN}.{domain}"))
-        .collect();
-    hosts.dedup();
-    if hosts.is_empty() {
-        hosts.push(WELL_KNOWN.to_owned());
-    }
+    let within = |domain: &str| match domain {
+        "" => WELL_KNOWN.to_owned(),
+        domain => format!("{WELL_KNOWN}.{domain}"),
+    };
+    let mut hosts = vec![
+        within(&fw.state.pki_dns_suffix),
+        within(&fw.profile.network.dhcp_domain),
+    ];
+    hosts.dedup_by(|one, other| one.eq_ignore_ascii_case(other));
     hosts
 }
 
 /// From the message with this count to the next one; `None` when it was the last.
-pub(super) fn wait_after(count: u32, first: Duration) -> Option<Duration> {
-    let last = count + 1 >= MOST;
-    let doubled = first.saturating_mul(2_u32.saturating_pow(count));
-    (!last).then(|| doubled.min(LONGEST_WAIT))
+pub(super) fn wait_after(count: u32, profile: &Profile) -> Option<Duration> {
+    let timings = &profile.timings;
+    let last = count + 1 >= profile.setup_server.most_hellos;
+    let doubled = timings
+        .hello_retry_ms
+        .saturating_mul(2_u32.saturating_pow(count));
+    (!last).then(|| doubled.min(timings.hello_retry_longest_ms))
 }

@@ -16,10 +16,11 @@ mod nonce;
 pub(crate) mod out_of_band;
 pub(crate) mod peer;
 mod proof;
+pub(crate) mod random_seed;
 mod record;
 mod refusal;
 
-pub use hello::{Dial, DialEnd};
+pub use hello::{Delivery, Dial, DialEnd, HelloFault, HelloStop};
 pub use host_based_tls::Announced;
 pub(crate) use nonce::configuration_nonce;
 pub use out_of_band::{KeyStage, OutOfBand};
@@ -27,12 +28,13 @@ pub(crate) use proof::Proof;
 pub use record::{AdminRecord, ClientRecord, ProvisioningRecord};
 pub use refusal::{SetupMethod, SetupRefusal};
 
+use super::fault::FaultEffect;
 use super::firmware::Firmware;
 use super::journal::Event;
 use super::mode::{ControlMode, Mode, Trigger};
 use super::rule::Rule;
 use super::{HashAlgorithm, assumed};
-use crate::pki::chain::{Chain, ChainStatus, Place, Policy, Suffix};
+use crate::pki::chain::{Chain, ChainStatus, OutOfTime, Place, Policy, Suffix, Trust};
 use crate::pki::{Certificate, ChainRefusal, Key, fingerprint};
 
 /// What set-up keeps in working memory: gone with the power.
@@ -41,12 +43,20 @@ pub(crate) struct Runtime {
     /// The provisioning chain as far as it was sent.
     chain: Chain,
     pub(super) out_of_band: out_of_band::Runtime,
+    /// When a seed for random numbers is made.
+    seed_ready: Option<crate::time::Instant>,
     /// The TLS client that was accepted last.
-    pub(crate) believed: Option<peer::Believed>,
+    pub(crate) believed: Option<Trust>,
     /// How often the mode has changed: who was accepted is accepted until it changes again.
     mode_changes: u64,
     /// Made when it is first asked for.
     on_die: Option<std::sync::Arc<crate::pki::OnDieChain>>,
+    /// What wrong on-die chains depend on.
+    pub(crate) turn: crate::pki::Turn,
+    /// When a device that waits for its server gives up.
+    waits_until: Option<crate::time::Instant>,
+    /// What becomes of the answer to the CommitChanges under way.
+    pub(crate) commit_fault: Option<FaultEffect>,
 }
 
 impl Runtime {
@@ -162,41 +172,56 @@ fn add_certificate(
     };
     let mut chain = std::mem::take(&mut fw.setup.chain);
     let outcome = chain.add(&policy(fw), der, place);
+    let rests_on = chain.trust().map(|trust| trust.assumed.clone());
+    let rests_on = rests_on.unwrap_or_default();
     fw.setup.chain = chain;
     match outcome {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            for id in rests_on {
+                fw.assume(id);
+            }
+            Ok(())
+        }
         Err(refusal) => {
             fw.assume(assumed::CHAIN_STAGE);
-            match refusal {
-                ChainRefusal::TooLong => fw.assume(assumed::CHAIN_LENGTH),
-                ChainRefusal::OtherSuffix
-                | ChainRefusal::LookAlikeSuffix
-                | ChainRefusal::AlternativeNameOnly => fw.assume(assumed::SUFFIX_MATCH),
-                ChainRefusal::Algorithm => fw.assume(assumed::CHAIN_RSA_ONLY),
-                _ => {}
-            }
+            assume_refusal(fw, refusal);
             Err(SetupRefusal::Chain(refusal))
         }
     }
 }
 
+/// Notes what a refusal rests on that nobody has seen of real firmware.
+fn assume_refusal(fw: &mut Firmware, refusal: ChainRefusal) {
+    match refusal {
+        ChainRefusal::TooLong => fw.assume(assumed::CHAIN_LENGTH),
+        ChainRefusal::OtherSuffix | ChainRefusal::LookAlikeSuffix => {
+            fw.assume(assumed::SUFFIX_MATCH);
+        }
+        ChainRefusal::AlternativeNameOnly => fw.assume(assumed::ALTERNATIVE_NAMES),
+        ChainRefusal::Algorithm => fw.assume(assumed::CHAIN_RSA_ONLY),
+        _ => {}
+    }
+}
+
 /// What this device measures a provisioning chain by.
-fn policy(fw: &Firmware) -> Policy<'_> {
+fn policy(fw: &Firmware) -> Policy {
     /// SHA-1 and short keys went with this generation.
     const STRICT_SINCE: u16 = 16;
     let network = &fw.profile.network;
-    let typed_in = Some(fw.state.pki_dns_suffix.as_str()).filter(|name| !name.is_empty());
-    let learnt =
-        Some(network.dhcp_domain.as_str()).filter(|name| !name.is_empty() && network.link_up());
+    let typed_in = Some(&fw.state.pki_dns_suffix).filter(|name| !name.is_empty());
+    let learnt = Some(&network.dhcp_domain).filter(|name| !name.is_empty() && network.link_up());
     Policy {
-        rules: &fw.rules,
+        rules: fw.rules.clone(),
         now: fw.clock(),
+        out_of_time: OutOfTime::Refused,
         suffix: typed_in.or(learnt).map(|name| Suffix {
-            name,
+            name: name.clone(),
             secure: typed_in.is_some(),
         }),
-        hashes: &fw.state.hashes,
+        more_suffixes: Vec::new(),
+        hashes: fw.state.hashes.clone(),
         takes_weak: fw.profile.firmware.parts()[0] < STRICT_SINCE,
+        assumptions: fw.profile.assumptions.chain.clone(),
     }
 }
 
@@ -239,9 +264,11 @@ fn admin(
             return Err(SetupRefusal::ChainIncomplete);
         }
         // With the rule knocked out there may be no chain to take a key from, and so nothing to prove.
-        if let Some(leaf) = chain.leaf()
-            && let Key::Rsa(key) = &leaf.key
-        {
+        if let Some(leaf) = chain.leaf() {
+            // The one signing algorithm that there is takes an RSA key.
+            let Key::Rsa(key) = &leaf.key else {
+                return Err(SetupRefusal::OtherAlgorithm);
+            };
             proof.check(fw, key)?;
             signer = Some(sha256(&leaf.der));
         }

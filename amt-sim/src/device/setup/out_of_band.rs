@@ -6,6 +6,8 @@
 //!                          (minutes)          │                                        StopConfiguration
 //!                                             └── 6 hours, or what the SCA asked for ─▶ elapsed
 //! ```
+//! Where the vendor set the timer for it, power and network start it without an agent (`capabilities.bare_metal`).
+//!
 //! All of it is device time. What a power cut must not change is in [`OutOfBand`]; moments are in [`Runtime`] and
 //! are worked out anew at power-on.
 //!
@@ -17,11 +19,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::hello::{self, Dial, DialEnd};
+use super::hello::{self, Dial, DialEnd, HelloStop};
+use super::random_seed::{self, SeedStatus};
 use crate::device::assumed;
+use crate::device::fault::{FaultPoint, Occasion};
 use crate::device::firmware::Firmware;
 use crate::device::journal::Event;
 use crate::device::mode::{Mode, Refusal, Trigger};
+use crate::device::profile::SlowKey;
 use crate::device::rule::Rule;
 use crate::time::{Instant, UnixTime};
 
@@ -46,6 +51,9 @@ pub struct OutOfBand {
     /// Hello messages so far.
     #[serde(default)]
     pub hellos: u32,
+    /// No agent started it: power and network did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bare_metal: bool,
 }
 
 /// What of it is gone with the power.
@@ -54,8 +62,11 @@ pub(crate) struct Runtime {
     key_ready: Option<Instant>,
     closes: Option<Instant>,
     next_hello: Option<Instant>,
-    dials: Vec<Dial>,
+    /// Connections that nobody has made yet, each with the moment from which it may be.
+    dials: Vec<(Instant, Dial)>,
     dials_made: u32,
+    /// Hello messages so far, as in memory that may be cleared by now.
+    hellos: u32,
     /// Counts what happened by itself and may matter to whoever carries bytes.
     disturbances: u64,
 }
@@ -66,6 +77,10 @@ pub(crate) enum StartRefusal {
     Mode(Refusal),
     /// No link, no DHCP, or no domain from it.
     NoNetwork,
+    /// No seed for random numbers.
+    Seed(SeedStatus),
+    /// The key is being made, and set-up mode begins when it is.
+    Key,
 }
 
 impl From<Refusal> for StartRefusal {
@@ -80,14 +95,45 @@ pub(crate) fn start(fw: &mut Firmware, ipv6: Option<bool>) -> Result<(), StartRe
     if ipv6.is_some() && !has_network(fw) && fw.enforced(Rule::OOB_START_NETWORK) {
         return Err(StartRefusal::NoNetwork);
     }
+    match random_seed::status(fw) {
+        SeedStatus::Exists => {}
+        missing => return Err(StartRefusal::Seed(missing)),
+    }
+    let flow = OutOfBand {
+        ipv6: ipv6 == Some(true),
+        ..OutOfBand::default()
+    };
+    let waits = fw.profile.assumptions.slow_key == SlowKey::BeforeSetUp;
+    if waits && !fw.state.own_key_made {
+        fw.assume(assumed::OOB_KEY_FIRST);
+        if fw.setup.out_of_band.key_ready.is_none() {
+            begin(fw, flow);
+        }
+        return Err(StartRefusal::Key);
+    }
     fw.trigger(Trigger::StartConfiguration)?;
     fw.assume(assumed::OOB_KEY);
-    fw.remember(|state| {
-        state.out_of_band = Some(OutOfBand {
-            ipv6: ipv6 == Some(true),
+    begin(fw, flow);
+    Ok(())
+}
+
+/// Power and network are there, and the vendor's timer runs: set-up without an agent and without a one-time password.
+fn start_alone(fw: &mut Firmware) {
+    let wanted = fw.profile.capabilities.bare_metal && fw.profile.network.link_up();
+    if !wanted || fw.mode() != Mode::PreProvisioning || fw.trigger(Trigger::BareMetal).is_err() {
+        return;
+    }
+    begin(
+        fw,
+        OutOfBand {
+            bare_metal: true,
             ..OutOfBand::default()
-        });
-    });
+        },
+    );
+}
+
+fn begin(fw: &mut Firmware, flow: OutOfBand) {
+    fw.remember(|state| state.out_of_band = Some(flow));
     fw.setup.out_of_band = Runtime {
         // Numbers of dials and disturbances never come twice.
         dials_made: fw.setup.out_of_band.dials_made,
@@ -95,7 +141,30 @@ pub(crate) fn start(fw: &mut Firmware, ipv6: Option<bool>) -> Result<(), StartRe
         ..Runtime::default()
     };
     proceed(fw);
-    Ok(())
+}
+
+/// StopConfiguration while the key is made before set-up mode: whether there was anything to cancel.
+pub(crate) fn cancel_start(fw: &mut Firmware) -> bool {
+    let waiting = fw.mode() != Mode::SetupOutOfBand && fw.state.out_of_band.is_some();
+    if waiting {
+        fw.assume(assumed::OOB_KEY_FIRST);
+        abandon(fw);
+    }
+    waiting
+}
+
+/// The key that was made before set-up mode is not wanted any more.
+fn abandon(fw: &mut Firmware) {
+    fw.remember(|state| {
+        state.out_of_band = None;
+        state.otp = None;
+    });
+    if fw.setup.out_of_band.key_ready.take().is_some() {
+        fw.record(Event::KeyGeneration {
+            stage: KeyStage::Cancelled,
+            takes_ms: 0,
+        });
+    }
 }
 
 /// A DHCP lease with a domain in it: what the guide says that status NOT_READY means.
@@ -122,7 +191,7 @@ fn proceed(fw: &mut Firmware) {
         runtime.closes = Some(now + left);
         runtime.next_hello = Some(now);
     } else if fw.state.own_key_made {
-        open_interface(fw);
+        key_is_there(fw);
     } else {
         let takes = fw.profile.timings.key_generation_ms;
         fw.setup.out_of_band.key_ready = Some(fw.now + takes);
@@ -135,9 +204,26 @@ fn proceed(fw: &mut Firmware) {
 
 /// At power-on. A key that was half made is made anew.
 pub(crate) fn resume(fw: &mut Firmware) {
-    if fw.mode() == Mode::SetupOutOfBand {
-        proceed(fw);
+    match fw.mode() {
+        Mode::SetupOutOfBand => proceed(fw),
+        Mode::PreProvisioning | Mode::SetupElapsed if fw.state.out_of_band.is_some() => proceed(fw),
+        _ => start_alone(fw),
     }
+}
+
+/// The key is made, or was there: the interface opens, and set-up mode begins where it waited for that.
+fn key_is_there(fw: &mut Firmware) {
+    let waited = fw.mode() != Mode::SetupOutOfBand;
+    let wanted = fw.state.out_of_band.is_some();
+    if waited && (!wanted || fw.trigger(Trigger::StartConfiguration).is_err()) {
+        // Somebody set the device up another way meanwhile, or cleared it. The key is kept all the same.
+        fw.remember(|state| {
+            state.own_key_made = true;
+            state.out_of_band = None;
+        });
+        return;
+    }
+    open_interface(fw);
 }
 
 /// What becomes of the key that the device makes for itself.
@@ -150,11 +236,14 @@ pub enum KeyStage {
 }
 
 fn open_interface(fw: &mut Firmware) {
-    let period = fw
-        .profile
-        .timings
-        .provisioning_period_ms
-        .min(LONGEST_PERIOD);
+    let timings = &fw.profile.timings;
+    let flow = fw.state.out_of_band.as_ref();
+    let alone = flow.is_some_and(|flow| flow.bare_metal);
+    let period = match alone {
+        true => timings.bare_metal_period_ms,
+        false => timings.provisioning_period_ms,
+    }
+    .min(LONGEST_PERIOD);
     let (now, clock) = (fw.now, unset_clock(fw));
     fw.remember(|state| {
         state.own_key_made = true;
@@ -168,7 +257,10 @@ fn open_interface(fw: &mut Firmware) {
     runtime.next_hello = Some(now);
     runtime.disturbances += 1;
     fw.record(Event::NetworkInterface { open: true });
-    fw.assume(assumed::OOB_PERIOD);
+    fw.assume(match alone {
+        true => assumed::OOB_BARE_METAL,
+        false => assumed::OOB_PERIOD,
+    });
 }
 
 /// The clock without what was set over WS-Management: it only ever goes forward.
@@ -179,9 +271,12 @@ fn unset_clock(fw: &Firmware) -> UnixTime {
 /// When the next thing here happens by itself.
 pub(crate) fn next_wake(fw: &Firmware) -> Option<Instant> {
     let runtime = &fw.setup.out_of_band;
+    let held = runtime.dials.iter().map(|(from, _)| *from);
     [runtime.key_ready, runtime.next_hello, runtime.closes]
         .into_iter()
         .flatten()
+        .chain(random_seed::next_wake(fw))
+        .chain(held.filter(|from| *from > fw.now))
         .min()
 }
 
@@ -192,6 +287,7 @@ pub(crate) fn busy_until(fw: &Firmware) -> Option<Instant> {
 
 /// Does what is due now.
 pub(crate) fn advance(fw: &mut Firmware) {
+    random_seed::advance(fw);
     let is_due = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= fw.now);
     let runtime = &fw.setup.out_of_band;
     if is_due(runtime.key_ready) {
@@ -200,7 +296,7 @@ pub(crate) fn advance(fw: &mut Firmware) {
             stage: KeyStage::Finished,
             takes_ms: 0,
         });
-        open_interface(fw);
+        key_is_there(fw);
     } else if is_due(runtime.closes) {
         fw.setup.out_of_band.closes = None;
         // A refusal is journaled; there is nobody to tell.
@@ -212,10 +308,9 @@ pub(crate) fn advance(fw: &mut Firmware) {
 
 fn say_hello(fw: &mut Firmware) {
     let count = fw.state.out_of_band.as_ref().map_or(0, |flow| flow.hellos);
-    let next =
-        hello::wait_after(count, fw.profile.timings.hello_retry_ms).map(|wait| fw.now + wait);
-    fw.setup.out_of_band.next_hello = next;
-    if count >= hello::MOST {
+    let wait = hello::wait_after(count, &fw.profile);
+    fw.setup.out_of_band.next_hello = wait.map(|wait| fw.now + wait);
+    if count >= fw.profile.setup_server.most_hellos {
         return;
     }
     fw.remember(|state| {
@@ -223,33 +318,61 @@ fn say_hello(fw: &mut Firmware) {
             flow.hellos = count + 1;
         }
     });
-    let bytes = hello::message(fw, count);
+    fw.setup.out_of_band.hellos = count + 1;
+    let fault = fw.strike(Occasion {
+        at: FaultPoint::Hello,
+        client: None,
+        command: None,
+    });
+    let effect = fault.as_ref().map(|fault| &fault.effect);
+    for sending in hello::sendings(fw, count, effect) {
+        dial(fw, count, sending);
+    }
+    fw.assume(assumed::OOB_HELLO_SCHEDULE);
+    fw.assume(assumed::OOB_HELLO_FLAG);
+    if wait.is_none() {
+        fw.record(Event::HelloStopped {
+            sent: count + 1,
+            why: HelloStop::AllSent,
+        });
+    }
+}
+
+/// One connection for one message.
+fn dial(fw: &mut Firmware, count: u32, sending: hello::Sending) {
     let hosts = hello::hosts(fw);
+    let port = fw.profile.setup_server.port;
+    let from = fw.now + sending.delay;
     let runtime = &mut fw.setup.out_of_band;
     let id = runtime.dials_made;
     runtime.dials_made = id.wrapping_add(1);
     runtime.disturbances += 1;
-    let port = fw.profile.setup_server.port;
+    runtime.dials.push((
+        from,
+        Dial {
+            id,
+            hosts: hosts.clone(),
+            port,
+            bytes: sending.bytes.clone(),
+            delivery: sending.delivery,
+        },
+    ));
     fw.record(Event::Hello {
         dial: id,
-        hosts: hosts.clone(),
-        port,
-        retry: count,
-        bytes: bytes.clone(),
-    });
-    fw.assume(assumed::OOB_HELLO_SCHEDULE);
-    fw.assume(assumed::OOB_HELLO_FLAG);
-    fw.setup.out_of_band.dials.push(Dial {
-        id,
         hosts,
         port,
-        bytes,
+        retry: count,
+        bytes: sending.bytes,
+        delivery: sending.delivery,
     });
 }
 
 /// Dials that nobody has made yet.
 pub(crate) fn take_dials(fw: &mut Firmware) -> Vec<Dial> {
-    std::mem::take(&mut fw.setup.out_of_band.dials)
+    let now = fw.now;
+    let dials = &mut fw.setup.out_of_band.dials;
+    let due = dials.extract_if(.., |(from, _)| *from <= now);
+    due.map(|(_, dial)| dial).collect()
 }
 
 /// What came of a dial.
@@ -276,9 +399,18 @@ pub(crate) fn left(fw: &mut Firmware, to: Mode) {
     let making = runtime.key_ready.take().is_some();
     // The end of the period is what took this away before.
     let was_open = runtime.closes.take().is_some() || elapsed;
-    runtime.next_hello = None;
+    let more = runtime.next_hello.take().is_some();
     runtime.dials.clear();
     runtime.disturbances += 1;
+    if more {
+        let why = match to {
+            Mode::SetupElapsed => HelloStop::Elapsed,
+            Mode::Admin | Mode::HalfAdmin => HelloStop::Committed,
+            _ => HelloStop::Stopped,
+        };
+        let sent = fw.setup.out_of_band.hellos;
+        fw.record(Event::HelloStopped { sent, why });
+    }
     if making {
         fw.record(Event::KeyGeneration {
             stage: KeyStage::Cancelled,

@@ -4,7 +4,7 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::*;
-use crate::device::{Entry, Interface, Profile, Seed, State};
+use crate::device::{DialEnd, Entry, Interface, Profile, Seed, State};
 use crate::{ClientKind, Device};
 
 const MINUTE: u64 = 60;
@@ -146,6 +146,9 @@ fn as_many_hashes_as_there_are(#[case] count: usize, #[case] listed: u8, #[case]
 #[case(&[("setup_server.address", "192.0.2.77"), ("setup_server.fqdn", "sca.example")], &["192.0.2.77"])]
 #[case(&[("setup_server.fqdn", "sca.example")], &["sca.example"])]
 #[case(&[("network.pki_dns_suffix", "example")], &["ProvisionServer.example", "ProvisionServer.corp.example"])]
+#[case(&[("network.pki_dns_suffix", "Corp.Example")], &["ProvisionServer.Corp.Example"])]
+#[case(&[("network.pki_dns_suffix", "")], &["ProvisionServer", "ProvisionServer.corp.example"])]
+#[case(&[("network.pki_dns_suffix", ""), ("network.dhcp_domain", "")], &["ProvisionServer"])]
 fn where_hello_goes(#[case] settings: &[(&str, &str)], #[case] expected: &[&str]) {
     let change = |profile: Profile, (key, value): &(&str, &str)| profile.with(key, value).unwrap();
     let profile = settings.iter().fold(profile(), change);
@@ -291,4 +294,185 @@ fn never_longer_than_255_hours() {
     fw.now = at(250 * HOUR);
     extend(&mut fw, Some(24)).unwrap();
     assert_eq!(fw.setup.out_of_band.closes, Some(at(255 * HOUR)));
+}
+
+fn with(settings: &[(&str, &str)]) -> Device {
+    let change = |profile: Profile, (key, value): &(&str, &str)| profile.with(key, value).unwrap();
+    let profile = settings.iter().fold(profile(), change);
+    Device::of(Arc::new(profile)).build().unwrap()
+}
+
+fn events(device: &mut Device) -> Vec<Event> {
+    let entries = device.drain_journal();
+    entries.into_iter().map(|entry| entry.event).collect()
+}
+
+#[test]
+fn the_schedule_is_the_profiles() {
+    let mut device = with(&[
+        ("timings.hello_retry_ms", "10000"),
+        ("timings.hello_retry_longest_ms", "30000"),
+        ("setup_server.most_hellos", "5"),
+    ]);
+    ask(&mut device, 0x29, &[]);
+    device.advance(at(HOUR));
+    let said = hellos(&mut device);
+    let seconds: Vec<u64> = said.iter().map(|(at, _)| at - said[0].0).collect();
+    assert_eq!(seconds, [0, 10, 30, 60, 90]);
+    assert!(profile().with("setup_server.most_hellos", "16").is_err());
+    assert!(profile().with("setup_server.most_hellos", "0").is_err());
+}
+
+#[rstest]
+#[case(HelloStop::AllSent, 15)]
+#[case(HelloStop::Stopped, 1)]
+#[case(HelloStop::Elapsed, 11)]
+fn why_no_more_come(#[case] why: HelloStop, #[case] sent: u32) {
+    let mut device = match why {
+        HelloStop::AllSent => with(&[("timings.provisioning_period_ms", "900000000")]),
+        _ => with(&[]),
+    };
+    ask(&mut device, 0x29, &[]);
+    device.advance(at(7 * MINUTE + 2));
+    if why == HelloStop::Stopped {
+        ask(&mut device, 0x5e, &[]);
+    }
+    device.advance(at(30 * HOUR));
+    let stopped = |event: &Event| matches!(event, Event::HelloStopped { .. });
+    let stops: Vec<Event> = events(&mut device).into_iter().filter(stopped).collect();
+    assert_eq!(stops, [Event::HelloStopped { sent, why }]);
+}
+
+#[test]
+fn one_that_is_late_leaves_late() {
+    let profile = Arc::new(profile());
+    let fault = "hello=delay-2500*1".parse().unwrap();
+    let mut device = Device::of(profile).fault(fault).build().unwrap();
+    ask(&mut device, 0x29, &[]);
+    let ready = device.busy_until().unwrap();
+    device.advance(ready);
+    assert!(device.take_dials().is_empty());
+    let leaves = device.next_wake().unwrap();
+    assert_eq!(leaves - ready, Duration::from_millis(2500));
+    device.advance(leaves);
+    assert_eq!(device.take_dials().len(), 1);
+    assert_eq!(device.next_wake().unwrap() - ready, Duration::from_secs(60));
+}
+
+#[test]
+fn a_duplicate_is_two_connections() {
+    let fault = "hello=duplicate*1".parse().unwrap();
+    let mut device = Device::of(Arc::new(profile()))
+        .fault(fault)
+        .build()
+        .unwrap();
+    ask(&mut device, 0x29, &[]);
+    device.advance(at(8 * MINUTE));
+    let dials = device.take_dials();
+    assert_eq!((dials[0].id, dials[1].id), (0, 1));
+    assert_eq!(dials[0].bytes, dials[1].bytes);
+    let end = DialEnd::Failed {
+        why: "no".to_owned(),
+    };
+    device.dial_ended(1, end.clone());
+    assert!(events(&mut device).contains(&Event::HelloEnded { dial: 1, end }));
+}
+
+#[test]
+fn power_and_network_are_enough_where_the_timer_is_set() {
+    let settings = [("capabilities.bare_metal", "true")];
+    let mut device = with(&settings);
+    assert_eq!(device.mode(), Mode::SetupOutOfBand);
+    device.advance(at(7 * MINUTE));
+    assert!(open(&device));
+    assert_eq!(
+        (device.take_dials().len(), device.state().otp.as_ref()),
+        (1, None)
+    );
+    // A power cut: it goes on, and is still nobody's doing.
+    let text = serde_json::to_string(device.state()).unwrap();
+    let state: State = serde_json::from_str(&text).unwrap();
+    assert!(state.out_of_band.as_ref().unwrap().bare_metal);
+    device.advance(at(255 * HOUR));
+    assert_eq!(device.mode(), Mode::SetupOutOfBand);
+    device.advance(at(255 * HOUR + 8 * MINUTE));
+    assert_eq!(device.mode(), Mode::SetupElapsed);
+    // An agent may start it now.
+    assert_eq!(ask(&mut device, 0x29, &[]), 0);
+    assert!(!device.state().out_of_band.as_ref().unwrap().bare_metal);
+
+    assert_eq!(with(&[]).mode(), Mode::PreProvisioning);
+    let unplugged = [settings[0], ("network.wired.link_up", "false")];
+    assert_eq!(with(&unplugged).mode(), Mode::PreProvisioning);
+}
+
+/// Status 0x31 until the key is made; then set-up mode begins by itself.
+#[test]
+fn a_key_that_comes_before_set_up() {
+    let mut device = with(&[("assumptions.slow_key", "before-set-up")]);
+    assert_eq!(ask(&mut device, 0x2a, b"\x08\x0012345678"), 0);
+    assert_eq!(ask(&mut device, 0x62, &[0; 4]), 0x31);
+    let ready = device.busy_until().unwrap();
+    assert_eq!(ask(&mut device, 0x62, &[0; 4]), 0x31);
+    assert_eq!(device.busy_until(), Some(ready));
+    assert_eq!(device.mode(), Mode::PreProvisioning);
+    device.advance(ready);
+    assert_eq!(device.mode(), Mode::SetupOutOfBand);
+    assert!(open(&device) && device.state().otp.is_some());
+    assert_eq!(ask(&mut device, 0x62, &[0; 4]), 3);
+    assert_eq!(ask(&mut device, 0x5e, &[]), 0);
+    // The key is kept.
+    assert_eq!(ask(&mut device, 0x62, &[0; 4]), 0);
+}
+
+#[test]
+fn a_key_that_comes_before_set_up_is_cancelled_and_survives_a_power_cut() {
+    let settings = [("assumptions.slow_key", "before-set-up")];
+    let mut device = with(&settings);
+    ask(&mut device, 0x29, &[]);
+    device.advance(at(MINUTE));
+    let text = serde_json::to_string(device.state()).unwrap();
+    let profile = Arc::new(profile().with(settings[0].0, settings[0].1).unwrap());
+    let mut again = Device::of(profile)
+        .state(serde_json::from_str(&text).unwrap())
+        .build()
+        .unwrap();
+    again.advance(at(7 * MINUTE));
+    assert_eq!(again.mode(), Mode::SetupOutOfBand);
+
+    assert_eq!(ask(&mut device, 0x5e, &[]), 0);
+    assert_eq!(ask(&mut device, 0x5e, &[]), 3);
+    device.advance(at(HOUR));
+    assert_eq!(device.mode(), Mode::PreProvisioning);
+    assert!(!device.state().own_key_made);
+}
+
+/// Whoever disables AMT meanwhile does not find it in set-up mode afterwards.
+#[test]
+fn a_key_that_nobody_wants_any_more() {
+    let mut device = with(&[("assumptions.slow_key", "before-set-up")]);
+    ask(&mut device, 0x29, &[]);
+    assert_eq!(ask(&mut device, 0x88, &[]), 0);
+    device.advance(at(HOUR));
+    assert_eq!(device.mode(), Mode::Disabled);
+    assert!(device.state().own_key_made && !open(&device));
+}
+
+#[test]
+fn a_seed_comes_first_where_there_is_none() {
+    let mut device = with(&[
+        ("assumptions.random_seed", "absent"),
+        ("timings.random_seed_ms", "60000"),
+    ]);
+    let started = device.next_wake();
+    assert_eq!(started, None);
+    assert_eq!(ask(&mut device, 0x29, &[]), 0x30);
+    assert_eq!(ask(&mut device, 0x28, &[]), 0);
+    assert_eq!(ask(&mut device, 0x28, &[]), 0x2f);
+    assert_eq!(ask(&mut device, 0x29, &[]), 0x2f);
+    assert_eq!(device.mode(), Mode::PreProvisioning);
+    device.advance(at(2 * MINUTE));
+    assert!(device.state().random_seed_made);
+    assert_eq!(ask(&mut device, 0x28, &[]), 0);
+    assert_eq!(ask(&mut device, 0x29, &[]), 0);
 }

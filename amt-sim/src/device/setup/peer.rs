@@ -1,42 +1,77 @@
 //! The server that sets the device up over TLS: it proves itself by its certificate, and by nothing else.
 //!
 //! ```text
-//!   handshake with a client certificate ──▶ judge ──▶ accepted: administrator until the mode changes
-//!                                                └──▶ refused: the connection ends
+//!   connection ──▶ Judge of that moment ──handshake──▶ accepted: administrator until the mode changes
+//!                                                  └──▶ refused: an alert, and the connection ends
 //! ```
 //! Source: "Intel AMT Implementation and Reference Guide", pages "Setup and Configuration of Intel AMT" and
-//! "CFG_StartConfigurationHBased"; class IPS_TLSProvisioningRecord.
+//! "CFG_StartConfigurationHBased"; class IPS_TLSProvisioningRecord; alert 46 in rpc-go's issues 355 and 941.
 
-use super::{host_based_tls, policy};
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Announced, assume_refusal, policy};
 use crate::device::account::Interface;
 use crate::device::assumed;
 use crate::device::firmware::Firmware;
 use crate::device::mode::Mode;
+use crate::device::profile::ChainAlert;
 use crate::device::rule::Rule;
 use crate::device::state::SetupRecord;
-use crate::pki::ChainRefusal;
-use crate::pki::chain::{Chain, Place, Policy, Suffix, Trust};
+use crate::pki::chain::{Chain, OutOfTime, Place, Policy, Suffix, Trust};
+use crate::pki::{ChainRefusal, fingerprint};
+use crate::tls::{self, Alert, Untrusted};
 
-/// Why a TLS client may not set the device up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a TLS client may not set the device up. Serialised in kebab-case, a chain's reason without anything around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum PeerRefusal {
-    #[error("nobody sets the device up from this side now")]
-    NotInSetup,
     #[error("its certificate does not have the hash that StartConfigurationHBased announced")]
     OtherLeaf,
     #[error("its chain is one certificate without a root")]
     NoRoot,
     #[error("its certificate chain does not hold: {0}")]
+    #[serde(untagged)]
     Chain(#[from] ChainRefusal),
 }
 
-/// Who was accepted last: what the record of a set-up will say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Believed {
-    pub(crate) trust: Trust,
-    /// Its certificates were within their validity by the device's clock.
-    pub(crate) time_valid: bool,
+impl PeerRefusal {
+    /// As the journal has it.
+    pub fn word(self) -> String {
+        let word = serde_json::to_value(self).unwrap_or_default();
+        word.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What RFC 8446 section 6.2 has for it.
+    const fn alert(self) -> Alert {
+        match self {
+            Self::NoRoot
+            | Self::Chain(
+                ChainRefusal::UnknownRoot | ChainRefusal::InactiveRoot | ChainRefusal::NotIssuer,
+            ) => Alert::UnknownAuthority,
+            Self::OtherLeaf
+            | Self::Chain(
+                ChainRefusal::NoSuffix
+                | ChainRefusal::NoName
+                | ChainRefusal::LookAlikeSuffix
+                | ChainRefusal::OtherSuffix
+                | ChainRefusal::AlternativeNameOnly,
+            ) => Alert::AccessDenied,
+            Self::Chain(
+                ChainRefusal::Algorithm
+                | ChainRefusal::WeakDigest
+                | ChainRefusal::ShortKey
+                | ChainRefusal::NotServer
+                | ChainRefusal::NotForSetup,
+            ) => Alert::UnsupportedCertificate,
+            Self::Chain(ChainRefusal::Expired | ChainRefusal::NotYetValid) => {
+                Alert::CertificateExpired
+            }
+            Self::Chain(_) => Alert::BadCertificate,
+        }
+    }
 }
 
 /// Whether mode and side are such that a TLS client may set the device up.
@@ -47,106 +82,143 @@ pub(crate) const fn sets_up(mode: Mode, side: Interface) -> bool {
     )
 }
 
-/// Judges the chain that a TLS client showed, DER, leaf first.
-pub(crate) fn judge(
-    fw: &mut Firmware,
-    side: Interface,
-    chain: &[Vec<u8>],
-) -> Result<(), PeerRefusal> {
-    let believed = match (fw.mode(), side) {
-        (Mode::SetupHostBased, Interface::Local) => host_based_tls::judge(fw, chain)?,
-        (Mode::SetupOutOfBand, Interface::Network) => believe(fw, chain, &[])?,
-        _ => return Err(PeerRefusal::NotInSetup),
+/// Judges the TLS client of one connection, by what the device knew when it came.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    policy: Policy,
+    /// The leaf that was announced, in set-up through the host.
+    announced: Option<Announced>,
+    alert: ChainAlert,
+    /// Whoever is refused is let in all the same.
+    lenient: bool,
+    verdict: OnceLock<Result<Trust, PeerRefusal>>,
+}
+
+impl Judge {
+    /// `None` where nobody sets the device up over TLS from this side now.
+    pub(crate) fn of(fw: &Firmware, side: Interface) -> Option<Self> {
+        if !sets_up(fw.mode(), side) {
+            return None;
+        }
+        let announced = match side {
+            Interface::Local => Some(fw.state.announced.clone()?),
+            Interface::Network => None,
+        };
+        let more = announced.iter().flat_map(|announced| &announced.suffixes);
+        let more_suffixes = more
+            .map(|name| Suffix {
+                name: name.clone(),
+                secure: false,
+            })
+            .collect();
+        Some(Self {
+            policy: Policy {
+                out_of_time: OutOfTime::Noted,
+                more_suffixes,
+                ..policy(fw)
+            },
+            announced: announced.filter(|_| fw.enforced(Rule::SETUP_ANNOUNCED_LEAF)),
+            alert: fw.profile.assumptions.chain.alert,
+            lenient: !fw.enforced(Rule::SETUP_PEER_JUDGED),
+            verdict: OnceLock::new(),
+        })
+    }
+
+    /// Why the client is not let in.
+    pub(crate) fn refusal(&self) -> Option<PeerRefusal> {
+        let refused = self.verdict.get()?.as_ref().err().copied();
+        refused.filter(|_| !self.lenient)
+    }
+
+    /// The last certificate is the root.
+    fn walk(&self, ders: &[&[u8]]) -> Result<Trust, PeerRefusal> {
+        if let Some(announced) = &self.announced {
+            let leaf = ders.first().copied().unwrap_or_default();
+            let hash = crate::hex::encode(&fingerprint(announced.algorithm, leaf));
+            if hash != announced.hash {
+                return Err(PeerRefusal::OtherLeaf);
+            }
+        }
+        let mut chain = Chain::default();
+        let last = ders.len().saturating_sub(1);
+        for (index, der) in ders.iter().enumerate() {
+            let place = match index {
+                0 => Place::Leaf,
+                index if index == last => Place::Root,
+                _ => Place::Intermediate,
+            };
+            chain.add(&self.policy, der, place)?;
+        }
+        chain.trust().cloned().ok_or(PeerRefusal::NoRoot)
+    }
+}
+
+impl tls::Judge for Judge {
+    fn judge(&self, chain: &[&[u8]]) -> Result<(), Untrusted> {
+        let verdict = self.verdict.get_or_init(|| self.walk(chain));
+        match verdict {
+            Err(refusal) if !self.lenient => Err(Untrusted {
+                why: refusal.to_string(),
+                alert: match self.alert {
+                    ChainAlert::CertificateUnknown => Alert::CertificateUnknown,
+                    ChainAlert::ByReason => refusal.alert(),
+                },
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Its client was let in: what it proved is kept for the record. False where it showed nothing.
+pub(crate) fn accepted(fw: &mut Firmware, judge: &Judge) -> bool {
+    let Some(verdict) = judge.verdict.get() else {
+        return false;
     };
-    fw.setup.believed = Some(believed);
-    Ok(())
+    if let Ok(trust) = verdict {
+        for id in &trust.assumed {
+            fw.assume(id);
+        }
+        if !judge.policy.more_suffixes.is_empty() {
+            fw.assume(assumed::HOST_SUFFIXES);
+        }
+        fw.setup.believed = Some(trust.clone());
+    }
+    true
+}
+
+/// Its client was not let in: notes what that rests on.
+pub(crate) fn refused(fw: &mut Firmware, refusal: PeerRefusal) {
+    fw.assume(assumed::CHAIN_ALERT);
+    if let PeerRefusal::Chain(refusal) = refusal {
+        assume_refusal(fw, refusal);
+    }
 }
 
 impl Firmware {
     /// What is left of a set-up over TLS that was committed: who did it.
     pub(in crate::device) fn record_setup_over_tls(&mut self) {
-        let Some(Believed { trust, time_valid }) = self.setup.believed.clone() else {
+        let Some(trust) = self.setup.believed.clone() else {
             return;
         };
         let at = self.clock();
+        let flow = self.state.out_of_band.as_ref();
+        let alone = flow.is_some_and(|flow| flow.bare_metal);
         self.assume(assumed::SERVER_ADDRESS);
         self.remember(|state| {
             state.provisioning_record = None;
             state.setup_record = Some(SetupRecord {
                 secure_dns: trust.secure_dns,
-                // There is no way here to begin without an agent.
-                host_initiated: true,
+                host_initiated: !alone,
                 hash_algorithm: trust.hash_algorithm,
                 hash: trust.hash,
                 hash_is_default: trust.hash_is_default,
                 ca_serials: trust.ca_serials,
                 more_serials: trust.more_serials,
-                time_valid,
+                time_valid: trust.time_valid,
                 server_address: String::new(),
                 server_fqdn: trust.name,
                 at,
             });
         });
     }
-}
-
-/// The rules of a provisioning chain, as a TLS client's is measured by them: the last certificate is the root, and a
-/// certificate out of its time is believed and noted. `more` are domains besides the device's own.
-pub(crate) fn believe(
-    fw: &Firmware,
-    chain: &[Vec<u8>],
-    more: &[String],
-) -> Result<Believed, PeerRefusal> {
-    match walk(&policy(fw), chain, more) {
-        Err(PeerRefusal::Chain(ChainRefusal::Expired | ChainRefusal::NotYetValid)) => {
-            let mut rules = fw.rules.clone();
-            rules.switch_off(Rule::PKI_VALIDITY);
-            let lenient = Policy {
-                rules: &rules,
-                ..policy(fw)
-            };
-            walk(&lenient, chain, more).map(|trust| Believed {
-                trust,
-                time_valid: false,
-            })
-        }
-        walked => walked.map(|trust| Believed {
-            trust,
-            time_valid: true,
-        }),
-    }
-}
-
-/// One walk for each domain that the device may be in; the first refusal counts.
-fn walk(policy: &Policy<'_>, chain: &[Vec<u8>], more: &[String]) -> Result<Trust, PeerRefusal> {
-    let first = walk_once(policy, chain);
-    let Err(PeerRefusal::Chain(
-        ChainRefusal::NoSuffix | ChainRefusal::OtherSuffix | ChainRefusal::LookAlikeSuffix,
-    )) = first
-    else {
-        return first;
-    };
-    let others = more.iter().map(|name| Policy {
-        suffix: Some(Suffix {
-            name,
-            secure: false,
-        }),
-        ..*policy
-    });
-    let mut walks = others.map(|policy| walk_once(&policy, chain));
-    walks.find_map(Result::ok).map_or(first, Ok)
-}
-
-fn walk_once(policy: &Policy<'_>, ders: &[Vec<u8>]) -> Result<Trust, PeerRefusal> {
-    let mut chain = Chain::default();
-    let last = ders.len().saturating_sub(1);
-    for (index, der) in ders.iter().enumerate() {
-        let place = match index {
-            0 => Place::Leaf,
-            index if index == last => Place::Root,
-            _ => Place::Intermediate,
-        };
-        chain.add(policy, der, place)?;
-    }
-    chain.trust().cloned().ok_or(PeerRefusal::NoRoot)
 }

@@ -14,10 +14,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use super::namespace;
 use super::system;
 use crate::host::backend::Unavailable;
+use crate::host::inject::Injector;
 use crate::host::launch::{self, FrontEnd, Running};
 use crate::host::shared::SharedDevice;
 use crate::host::sys;
@@ -27,8 +29,12 @@ const CONTROL: &str = "/dev/cuse";
 /// Starts a program on a machine whose `/dev/mei0` is the device, until [`Running::stop`].
 ///
 /// The program dies when the calling thread ends, so keep that thread.
-pub fn launch(command: Command, device: &SharedDevice) -> io::Result<Running> {
-    launch::launch(command, || Ok(Cuse), device)
+pub fn launch(
+    command: Command,
+    device: &SharedDevice,
+    injector: Option<Arc<Injector>>,
+) -> io::Result<Running> {
+    launch::launch(command, || Ok(Cuse), device, injector)
 }
 
 /// Tries whether this process may make the device, without making it.

@@ -53,6 +53,7 @@ use layout::Layout;
 use node::Node;
 
 use super::chardev::CharDevice;
+use super::inject::Injector;
 use super::launch::{self, FrontEnd, Running};
 use super::shared::SharedDevice;
 use super::sys;
@@ -83,12 +84,24 @@ impl Default for Options {
 ///
 /// The program dies when the calling thread ends, so keep that thread.
 pub fn launch(command: Command, device: &SharedDevice, options: Options) -> io::Result<Running> {
+    launch_with(command, device, options, None)
+}
+
+/// The same, with an injector that looks at every program that begins.
+pub(crate) fn launch_with(
+    command: Command,
+    device: &SharedDevice,
+    options: Options,
+    injector: Option<Arc<Injector>>,
+) -> io::Result<Running> {
     let front_end = Fuse::new(device, options)?;
-    launch::launch(command, || Ok(front_end.clone()), device).map_err(|error| match probe() {
-        // The child can only hand over an errno.
-        Err(unavailable) => io::Error::new(error.kind(), unavailable),
-        Ok(()) => error,
-    })
+    launch::launch(command, || Ok(front_end.clone()), device, injector).map_err(
+        |error| match probe() {
+            // The child can only hand over an errno.
+            Err(unavailable) => io::Error::new(error.kind(), unavailable),
+            Ok(()) => error,
+        },
+    )
 }
 
 /// FUSE on `/dev/mei0`, in a mount namespace of the program's own.

@@ -47,7 +47,7 @@ mod filter;
 mod look;
 mod memory;
 mod node;
-mod notify;
+pub(super) mod notify;
 mod opening;
 mod probe;
 mod process;
@@ -71,6 +71,7 @@ use self::strays::Strays;
 use self::timer::Timer;
 use super::backend::Options;
 use super::chardev::CharDevice;
+use super::inject::Injector;
 use super::launch::{self, FrontEnd, Running};
 use super::poll::poll;
 use super::shared::SharedDevice;
@@ -81,13 +82,15 @@ use super::sys;
 pub(crate) struct Seccomp {
     options: Options,
     program: Vec<libc::sock_filter>,
+    injector: Option<Arc<Injector>>,
 }
 
 impl Seccomp {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &Options, injector: Option<Arc<Injector>>) -> Self {
         Self {
             options: *options,
             program: filter::program(options),
+            injector,
         }
     }
 }
@@ -97,8 +100,11 @@ pub(crate) fn run(
     device: &SharedDevice,
     command: Command,
     options: &Options,
+    injector: Option<Arc<Injector>>,
 ) -> io::Result<Running> {
-    launch::launch(command, || Ok(Seccomp::new(options)), device)
+    // The filter hears of every program that begins as it is: no second one is needed, nor possible.
+    let make = || Ok(Seccomp::new(options, injector.clone()));
+    launch::launch(command, make, device, None)
 }
 
 impl FrontEnd for Seccomp {
@@ -131,6 +137,7 @@ impl FrontEnd for Seccomp {
             strays.clone(),
             Arc::clone(&timer),
             self.options.as_root,
+            self.injector.clone(),
         )?;
         let server = Arc::new(Mutex::new(server));
         let (receiver, done) = receive(listener, Arc::clone(&server))?;

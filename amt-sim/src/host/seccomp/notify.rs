@@ -10,18 +10,18 @@ use libc::sock_filter;
 
 /// One system call that waits for its answer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Notification {
-    pub(super) id: u64,
+pub(in crate::host) struct Notification {
+    pub(in crate::host) id: u64,
     /// The calling thread, as this process numbers it; 0 when it is out of sight.
-    pub(super) tid: i32,
-    pub(super) arch: u32,
-    pub(super) number: u32,
-    pub(super) args: [u64; 6],
+    pub(in crate::host) tid: i32,
+    pub(in crate::host) arch: u32,
+    pub(in crate::host) number: u32,
+    pub(in crate::host) args: [u64; 6],
 }
 
 /// How a system call ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(in crate::host) enum Answer {
     Value(i64),
     /// A positive errno.
     Error(i32),
@@ -31,13 +31,13 @@ pub(super) enum Answer {
 
 /// The call is not there any more: its thread was killed or took a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Gone;
+pub(in crate::host) struct Gone;
 
 /// Puts the calling thread under the filter. Runs between fork and exec.
 ///
 /// Notifications can be interrupted by signals all the way (no `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`): a read
 /// that waits for a message must end with EINTR, and let the program be stopped.
-pub(super) fn listen(program: &[sock_filter]) -> io::Result<OwnedFd> {
+pub(in crate::host) fn listen(program: &[sock_filter]) -> io::Result<OwnedFd> {
     let mut program = libc::sock_fprog {
         len: u16::try_from(program.len()).unwrap_or(u16::MAX),
         filter: program.as_ptr().cast_mut(),
@@ -72,14 +72,14 @@ pub(super) fn listen(program: &[sock_filter]) -> io::Result<OwnedFd> {
 
 /// The supervisor's side.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(in crate::host) struct Listener {
     fd: OwnedFd,
     /// Receiving ends by itself when nobody is under the filter any more.
     receive_ends: bool,
 }
 
 impl Listener {
-    pub(super) fn new(fd: OwnedFd) -> Self {
+    pub(in crate::host) fn new(fd: OwnedFd) -> Self {
         // Caller and supervisor never run at the same time: let one wake the other on its own processor.
         // Kernels before 6.6 refuse, and are only slower.
         const SYNC_WAKE_UP: libc::c_ulong = 1;
@@ -98,7 +98,7 @@ impl Listener {
     }
 
     /// Waits for a system call; `None` when nobody is left to make one.
-    pub(super) fn receive(&self) -> io::Result<Option<Notification>> {
+    pub(in crate::host) fn receive(&self) -> io::Result<Option<Notification>> {
         loop {
             // Receiving directly saves a system call in twenty, but older kernels sleep in it for ever.
             if !self.receive_ends && self.is_abandoned(-1)? {
@@ -157,7 +157,7 @@ impl Listener {
     }
 
     /// Whether the call still waits. While it does, its thread's number means that thread and no other.
-    pub(super) fn is_waiting(&self, id: u64) -> bool {
+    pub(in crate::host) fn is_waiting(&self, id: u64) -> bool {
         // SAFETY: the pointer is to eight readable bytes.
         let result = unsafe {
             libc::ioctl(
@@ -169,7 +169,7 @@ impl Listener {
         result == 0
     }
 
-    pub(super) fn answer(&self, id: u64, answer: Answer) -> Result<(), Gone> {
+    pub(in crate::host) fn answer(&self, id: u64, answer: Answer) -> Result<(), Gone> {
         let (val, error, flags) = match answer {
             Answer::Value(value) => (value, 0, 0),
             Answer::Error(errno) => (0, -errno, 0),
@@ -193,12 +193,12 @@ impl Listener {
     }
 
     /// Puts a descriptor into the calling program at this number, replacing what is there; the call still waits.
-    pub(super) fn install(&self, id: u64, fd: BorrowedFd<'_>, at: i32) -> io::Result<()> {
+    pub(in crate::host) fn install(&self, id: u64, fd: BorrowedFd<'_>, at: i32) -> io::Result<()> {
         self.add(id, fd, at, false, false)
     }
 
     /// The same, and ends the call with that number, all or nothing.
-    pub(super) fn answer_with(
+    pub(in crate::host) fn answer_with(
         &self,
         id: u64,
         fd: BorrowedFd<'_>,
@@ -258,7 +258,7 @@ impl AsFd for Listener {
 }
 
 /// Major and minor of the running kernel; (0, 0) when it cannot be read.
-pub(super) fn kernel_version() -> (u32, u32) {
+pub(in crate::host) fn kernel_version() -> (u32, u32) {
     let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     parse_version(&text)
 }

@@ -19,6 +19,7 @@ use super::strays::Strays;
 use super::timer::Timer;
 use super::transfer::Unclaimed;
 use crate::host::chardev::CharDevice;
+use crate::host::inject::Injector;
 use crate::host::sys;
 
 pub(super) struct Server {
@@ -31,6 +32,7 @@ pub(super) struct Server {
     pub(super) node: Node,
     /// The program shall believe that it is root.
     pub(super) as_root: bool,
+    injector: Option<Arc<Injector>>,
     /// By thread.
     pub(super) unclaimed: HashMap<i32, Unclaimed>,
     /// Takes the place of a descriptor that is about to be closed.
@@ -75,6 +77,7 @@ impl Server {
         strays: Strays,
         timer: Arc<Timer>,
         as_root: bool,
+        injector: Option<Arc<Injector>>,
     ) -> io::Result<Self> {
         Ok(Self {
             listener,
@@ -84,6 +87,7 @@ impl Server {
             strays,
             node: Node::new(),
             as_root,
+            injector,
             unclaimed: HashMap::new(),
             placeholder: sys::eventfd()?,
             timer,
@@ -161,7 +165,7 @@ impl Server {
             } => self.access(n, directory, path, mode),
             Call::ReadLink { directory, path } => self.read_link(n, directory, path),
             Call::Begin => {
-                self.begin();
+                self.begin(n);
                 Answer::Continue.into()
             }
             Call::Other => Answer::Continue.into(),
@@ -169,7 +173,10 @@ impl Server {
     }
 
     /// A program began: exec may have closed descriptors.
-    fn begin(&mut self) {
+    fn begin(&mut self, n: &Notification) {
+        if let Some(injector) = &self.injector {
+            injector.began(n.tid, || self.listener.is_waiting(n.id));
+        }
         if !self.files.is_empty() {
             self.files.look_again();
             self.release_unheld();

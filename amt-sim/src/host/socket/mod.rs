@@ -11,21 +11,19 @@ pub(crate) mod wire;
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
 use self::server::Server;
 use super::shared::SharedDevice;
-use super::sys;
+use super::worker::Worker;
 
 /// A device's MEI socket. It is served until this is stopped or dropped, and the file goes away with it.
 #[derive(Debug)]
 pub struct MeiSocket {
     path: PathBuf,
-    thread: Option<JoinHandle<io::Result<()>>>,
-    stop: OwnedFd,
+    worker: Worker,
 }
 
 /// Why there is no socket: always a matter of the path or of what lies there.
@@ -49,18 +47,12 @@ impl MeiSocket {
             path: path.clone(),
             source,
         };
-        let stop = sys::eventfd().map_err(failed)?;
         let server = Server::new(file, device).map_err(failed)?;
-        let heard = stop.try_clone().map_err(failed)?;
-        let thread = std::thread::Builder::new()
-            .name("mei-socket".to_owned())
-            .spawn(move || server.run(heard.as_fd()))
-            .map_err(failed)?;
-        Ok(Self {
-            path,
-            thread: Some(thread),
-            stop,
+        let worker = Worker::start("mei-socket", "the MEI socket's thread", move |stop| {
+            server.run(stop)
         })
+        .map_err(failed)?;
+        Ok(Self { path, worker })
     }
 
     pub fn path(&self) -> &Path {
@@ -68,23 +60,8 @@ impl MeiSocket {
     }
 
     /// Ends every connection and removes the file.
-    pub fn stop(mut self) -> io::Result<()> {
-        self.finish()
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        sys::eventfd_raise(self.stop.as_fd());
-        match self.thread.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(result)) => result,
-            Some(Err(_)) => Err(io::Error::other("the MEI socket's thread panicked")),
-        }
-    }
-}
-
-impl Drop for MeiSocket {
-    fn drop(&mut self) {
-        let _ = self.finish();
+    pub fn stop(self) -> io::Result<()> {
+        self.worker.stop()
     }
 }
 

@@ -1,3 +1,4 @@
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,6 +10,7 @@ use super::server::Server;
 use super::wire::{EPROTO, EPROTONOSUPPORT, Failed, Frame, Hello, Reply};
 use super::*;
 use crate::host::poll::poll;
+use crate::host::sys;
 use crate::{ClientKind, ClientProperties, Device, Errno};
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 
 use super::table::Outcome;
 use super::{Reader, Status, Writer};
+use crate::device::setup::out_of_band;
 use crate::device::{
     ControlMode, Firmware, LONGEST_SUFFIX, Mode, ProvisioningState, Rule, Trigger, assumed,
 };
@@ -42,6 +43,9 @@ pub(super) fn unprovision(fw: &mut Firmware, _: Reader<'_>) -> Outcome {
 /// StopConfiguration: success means that setup mode was left, 3 that there was none. Agents steer waits of up
 /// to 70 s by exactly these two.
 pub(super) fn stop_configuration(fw: &mut Firmware, _: Reader<'_>) -> Outcome {
+    if out_of_band::cancel_start(fw) {
+        return Ok(Writer::new());
+    }
     fw.trigger(Trigger::StopConfiguration)?;
     Ok(Writer::new())
 }

@@ -4,6 +4,7 @@ use super::provisioning::before_provisioning;
 use super::table::Outcome;
 use super::{Reader, Status, Writer};
 use crate::device::setup::out_of_band::{self, StartRefusal};
+use crate::device::setup::random_seed::{self, SeedStatus};
 use crate::device::{Firmware, Rule, assumed};
 
 /// StartConfiguration: no request data.
@@ -24,6 +25,9 @@ fn start(fw: &mut Firmware, ipv6: Option<bool>) -> Outcome {
         Ok(()) => Ok(Writer::new()),
         Err(StartRefusal::Mode(refusal)) => Err(refusal.into()),
         Err(StartRefusal::NoNetwork) => Err(Status::NOT_READY),
+        Err(StartRefusal::Seed(SeedStatus::InProgress)) => Err(Status::RNG_GENERATION_IN_PROGRESS),
+        Err(StartRefusal::Seed(_)) => Err(Status::RNG_NOT_READY),
+        Err(StartRefusal::Key) => Err(Status::CERTIFICATE_NOT_READY),
     }
 }
 
@@ -44,17 +48,19 @@ pub(super) fn set_otp(fw: &mut Firmware, mut request: Reader<'_>) -> Outcome {
     Ok(Writer::new())
 }
 
-/// GenerateRngSeed: before provisioning only. There is a seed already.
+/// GenerateRngSeed: before provisioning only. It is under way when this returns, or there was one already.
 pub(super) fn generate_rng_seed(fw: &mut Firmware, _: Reader<'_>) -> Outcome {
     if !before_provisioning(fw.mode()) {
         return Err(Status::INVALID_AMT_MODE);
     }
     fw.assume(assumed::RNG_SEED);
-    Ok(Writer::new())
+    match random_seed::generate(fw) {
+        SeedStatus::InProgress => Err(Status::RNG_GENERATION_IN_PROGRESS),
+        SeedStatus::Exists | SeedStatus::Missing => Ok(Writer::new()),
+    }
 }
 
-/// GetRngSeedStatus: u32 0 exists, 1 in progress, 2 does not exist. Every generation here makes its own.
-pub(super) fn rng_seed_status(_: &mut Firmware, _: Reader<'_>) -> Outcome {
-    const EXISTS: u32 = 0;
-    Ok(Writer::new().u32(EXISTS))
+/// GetRngSeedStatus: u32 0 exists, 1 in progress, 2 does not exist.
+pub(super) fn rng_seed_status(fw: &mut Firmware, _: Reader<'_>) -> Outcome {
+    Ok(Writer::new().u32(random_seed::status(fw) as u32))
 }

@@ -24,8 +24,9 @@ pub enum AmtCommand {
     GetUuid,
     GetControlMode,
     GetCiraLog,
-    /// The one command here that changes something. A discovery never sends it.
+    /// These two change something. A discovery never sends them.
     Unprovision,
+    StopConfiguration,
 }
 
 impl AmtCommand {
@@ -40,6 +41,7 @@ impl AmtCommand {
             Self::GetRemoteAccessConnectionStatus => 0x46,
             Self::GetLanInterfaceSettings { .. } => 0x48,
             Self::GetUuid => 0x5c,
+            Self::StopConfiguration => 0x5e,
             Self::GetControlMode => 0x6b,
             Self::GetCiraLog => 0x8e,
         }
@@ -48,6 +50,7 @@ impl AmtCommand {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unprovision => "Unprovision",
+            Self::StopConfiguration => "StopConfiguration",
             Self::GetProvisioningState => "GetProvisioningState",
             Self::GetCodeVersions => "GetCodeVersions",
             Self::EnumerateHashHandles => "EnumerateHashHandles",

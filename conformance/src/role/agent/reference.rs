@@ -13,8 +13,9 @@ use super::commands::{AmtCommand, StateFlags, WATCHDOG_IS_ENABLED, hash_entry, h
 use super::translate::Translator;
 use super::wire::{Answer, WireError, request};
 use crate::fact::{Fact, Facts, Feature};
+use crate::role::setup::{Cast, Host};
 use crate::role::{ActionReport, Clock, Ending, Misbehaviour, Wanted};
-use crate::scenario::Outcome;
+use crate::scenario::{Action, Order, Outcome, Way};
 
 /// The agent that comes with the harness.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,6 +67,12 @@ impl ReferenceAgent {
             remarks: Vec::new(),
         };
         let ending = discovery.run(wanted);
+        if self.is(Misbehaviour::InventsFacts) {
+            discovery.invent(wanted);
+        }
+        if self.is(Misbehaviour::ChangesTheDevice) {
+            change_the_device(Host { port, clock });
+        }
         ActionReport {
             ending: Ending::Outcome(ending),
             facts: discovery.facts,
@@ -77,6 +84,17 @@ impl ReferenceAgent {
     fn is(&self, misbehaviour: Misbehaviour) -> bool {
         self.misbehaviour == Some(misbehaviour)
     }
+}
+
+/// Whatever changes a device: out of service where it is in service, and into service where it is not.
+fn change_the_device(host: Host<'_>) {
+    let mut others = Cast::new(0, None);
+    let over = Order {
+        over: Way::Wsman,
+        ..Order::default()
+    };
+    others.act(Action::ApplicationUnprovision, &over, host);
+    others.act(Action::ApplicationSetup, &Order::default(), host);
 }
 
 struct Discovery<'a> {
@@ -109,8 +127,24 @@ impl Discovery<'_> {
         }
         if self.amthi.agent.is(Misbehaviour::ChangesTheDevice) {
             let _ = self.amthi.ask(AmtCommand::Unprovision);
+            let _ = self.amthi.ask(AmtCommand::StopConfiguration);
         }
         if good { Outcome::Done } else { Outcome::Failed }
+    }
+
+    /// Fills in whatever is missing.
+    fn invent(&mut self, wanted: &Wanted) {
+        let missing = Fact::ALL.iter().filter(|fact| {
+            wanted.contains(&fact.feature()) && fact.feature() != Feature::Recommend
+        });
+        for fact in missing {
+            self.facts
+                .entry(*fact)
+                .or_insert_with(|| fact.kind().invented());
+        }
+        if self.facts.get(&Fact::UUID_USABLE) == Some(&json!(false)) {
+            self.facts.insert(Fact::UUID, Fact::UUID.kind().invented());
+        }
     }
 
     /// Says whether everything that belongs to the feature was found out.
@@ -121,7 +155,8 @@ impl Discovery<'_> {
             | Feature::Recommend
             | Feature::HostSetup
             | Feature::Record
-            | Feature::Check => true,
+            | Feature::Check
+            | Feature::NetworkSetup => true,
             Feature::Version => self.ask(AmtCommand::GetCodeVersions),
             Feature::Uuid => self.ask(AmtCommand::GetUuid),
             Feature::Mode => {

@@ -51,7 +51,8 @@ impl Translator {
             }
             AmtCommand::EnumerateHashHandles
             | AmtCommand::GetCertificateHashEntry { .. }
-            | AmtCommand::Unprovision => Facts::new(),
+            | AmtCommand::Unprovision
+            | AmtCommand::StopConfiguration => Facts::new(),
         })
     }
 

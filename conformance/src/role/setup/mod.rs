@@ -16,7 +16,7 @@
 
 mod application;
 mod checker;
-mod record;
+pub(super) mod record;
 mod rogue;
 pub mod server;
 
@@ -47,12 +47,12 @@ pub struct Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    fn amthi(&self) -> Result<Amthi, Trouble> {
+    pub(super) fn amthi(&self) -> Result<Amthi, Trouble> {
         Ok(Amthi::open(self.port, self.clock)?)
     }
 
     /// WS-Management as the operating system's own account.
-    fn os_admin(&self) -> Result<Client<'a>, Trouble> {
+    pub(super) fn os_admin(&self) -> Result<Client<'a>, Trouble> {
         let account = self.amthi()?.local_account()?;
         Ok(self.login(account.user, account.password))
     }
@@ -109,6 +109,9 @@ impl Cast {
         let mut facts = Facts::new();
         let result = self.try_act(action, order, host, &mut facts);
         let looked = look(host, &mut facts);
+        if self.misbehaviour == Some(Misbehaviour::MisreadsRecord) {
+            record::misread(&mut facts);
+        }
         let mut report = ActionReport::done(facts);
         let good = match result {
             Ok(good) => good,
@@ -175,9 +178,7 @@ impl Cast {
             Action::CheckerCheck => {
                 checker::check(host, order.by, *misbehaviour, server, facts).map(|()| true)
             }
-            Action::AgentDiscover | Action::ConsoleAsk => {
-                Err(Trouble::Other("that is somebody else's to do".to_owned()))
-            }
+            _ => Err(Trouble::Other("that is somebody else's to do".to_owned())),
         }
     }
 }

@@ -20,6 +20,10 @@ pub struct Record {
     pub certificate: Option<String>,
     /// Common name of the provisioning certificate.
     pub name: Option<String>,
+    /// Whether the domain was typed in, where the record says so.
+    pub secure_dns: Option<bool>,
+    /// Whether the certificate was within its validity, where the record says so.
+    pub time_valid: Option<bool>,
 }
 
 const CLASSES: [(&str, &str); 4] = [
@@ -61,12 +65,14 @@ impl Record {
             certificate: certificate
                 .map(|bytes| hex::encode(bytes.get(..length).unwrap_or(&bytes))),
             name: text("CertificateCN").or_else(|| text("ProvServerFQDN")),
+            secure_dns: text("SecureDNS").map(|flag| flag == "true"),
+            time_valid: text("IsTimeValid").map(|flag| flag == "true"),
         })
     }
 }
 
 /// The record as facts.
-pub(super) fn tell(record: Option<&Record>, facts: &mut Facts) {
+pub(in crate::role) fn tell(record: Option<&Record>, facts: &mut Facts) {
     let kind = record.map_or("none", |record| record.kind);
     facts.insert(Fact::RECORD_KIND, json!(kind));
     let Some(record) = record else {
@@ -79,4 +85,22 @@ pub(super) fn tell(record: Option<&Record>, facts: &mut Facts) {
     if let Some(name) = &record.name {
         facts.insert(Fact::RECORD_NAME, json!(name));
     }
+    if let Some(flag) = record.secure_dns {
+        facts.insert(Fact::RECORD_SECURE_DNS, json!(flag));
+    }
+    if let Some(flag) = record.time_valid {
+        facts.insert(Fact::RECORD_TIME_VALID, json!(flag));
+    }
+}
+
+/// The mistakes of [`MisreadsRecord`](crate::role::Misbehaviour::MisreadsRecord): another hour, another hash, and both
+/// where there is none.
+pub(super) fn misread(facts: &mut Facts) {
+    let time = facts.get(&Fact::RECORD_TIME).and_then(|time| time.as_str());
+    let other = match time {
+        Some(time) => format!("{}+02:00", time.trim_end_matches('Z')),
+        None => "2004-01-01T00:00:00Z".to_owned(),
+    };
+    facts.insert(Fact::RECORD_TIME, json!(other));
+    facts.insert(Fact::RECORD_CERTIFICATE, json!("00".repeat(32)));
 }

@@ -53,6 +53,9 @@ pub struct Target {
     pub exit: ExitCodes,
     pub commands: Vec<CommandLine>,
     pub known_failing: Vec<KnownFailing>,
+    /// Runs that fail now and then. They are run like all others; a failure of theirs is as expected, and so is a
+    /// pass.
+    pub known_flaky: Vec<KnownFailing>,
 }
 
 #[derive(Debug, Clone)]

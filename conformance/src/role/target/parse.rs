@@ -57,7 +57,8 @@ fn parse_target(
         .table("version")
         .and_then(|version| parse_version(&version, findings));
     let commands = parse_commands(table, findings);
-    let known_failing = parse_known_failing(file, text, table);
+    let known_failing = parse_known(file, text, table, "known_failing");
+    let known_flaky = parse_known(file, text, table, "known_flaky");
     let program = program?;
     let target = Target {
         name: name?.value,
@@ -78,6 +79,7 @@ fn parse_target(
         exit,
         commands,
         known_failing,
+        known_flaky,
     };
     check_features(&target, &has, table, findings);
     Some(target)
@@ -448,9 +450,14 @@ fn pattern(text: &Located<String>, findings: &Findings) -> Option<Regex> {
     }
 }
 
-fn parse_known_failing(file: &str, text: &str, table: &Table<'_, '_>) -> Vec<KnownFailing> {
+fn parse_known(
+    file: &str,
+    text: &str,
+    table: &Table<'_, '_>,
+    key: &'static str,
+) -> Vec<KnownFailing> {
     let mut list = Vec::new();
-    for entry in table.tables("known_failing") {
+    for entry in table.tables(key) {
         let scenario = entry.require_string("scenario");
         let profile = entry.string("profile");
         let reason = entry.require_string("reason");

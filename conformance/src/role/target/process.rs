@@ -55,6 +55,15 @@ pub(super) enum Ended {
     TimeLimit(Duration),
 }
 
+impl Ended {
+    fn of(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Exit(code),
+            (None, signal) => Self::Signal(signal.unwrap_or_default()),
+        }
+    }
+}
+
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -76,78 +85,136 @@ const MARK: &str = "AMT_CONFORMANCE_RUN";
 
 /// Runs the program to its end, or to the end of its time.
 pub(super) fn run(invocation: &Invocation, front: Option<Front<'_>>) -> io::Result<Finished> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let mark = format!(
-        "{}-{}",
-        std::process::id(),
-        COUNT.fetch_add(1, Ordering::Relaxed)
-    );
-    let mut command = Command::new(&invocation.program);
-    command
-        .args(&invocation.args)
-        .envs(
-            invocation
-                .environment
-                .iter()
-                .map(|(key, value)| (key, value)),
-        )
-        .env(MARK, &mark)
-        .current_dir(&invocation.working_directory)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    let started = Instant::now();
-    let mut program = match front {
-        None => Program::Plain(command.spawn()?),
-        Some(front) => Program::Fronted(backend::run(
-            front.device,
-            command,
-            front.backend,
-            &front.options,
-        )?),
-    };
-    let (sender, closed) = mpsc::channel();
-    let stdout = capture(program.child().stdout.take(), &sender);
-    let stderr = capture(program.child().stderr.take(), &sender);
-    drop(sender);
+    Live::start(invocation, front)?.finish(invocation.time_limit)
+}
 
-    let status = wait(program.child(), invocation.time_limit)?;
-    let ended = match status {
-        Some(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => Ended::Exit(code),
-            (None, signal) => Ended::Signal(signal.unwrap_or_default()),
-        },
-        None => {
-            kill_group(program.child().id());
-            // It may have left its own group.
-            let _ = program.child().kill();
-            let _ = program.child().wait();
-            Ended::TimeLimit(invocation.time_limit)
+/// A program that runs. Dropping it ends it, with everything that it started.
+pub(super) struct Live {
+    /// Gone once it was finished.
+    program: Option<Program>,
+    mark: String,
+    started: Instant,
+    stdout: Captured,
+    stderr: Captured,
+    /// Says when a stream has closed.
+    closed: mpsc::Receiver<()>,
+}
+
+impl Live {
+    pub(super) fn start(invocation: &Invocation, front: Option<Front<'_>>) -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let mark = format!(
+            "{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let mut command = Command::new(&invocation.program);
+        command
+            .args(&invocation.args)
+            .envs(
+                invocation
+                    .environment
+                    .iter()
+                    .map(|(key, value)| (key, value)),
+            )
+            .env(MARK, &mark)
+            .current_dir(&invocation.working_directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let started = Instant::now();
+        let mut program = match front {
+            None => Program::Plain(command.spawn()?),
+            Some(front) => Program::Fronted(backend::run(
+                front.device,
+                command,
+                front.backend,
+                &front.options,
+            )?),
+        };
+        let (sender, closed) = mpsc::channel();
+        let stdout = capture(program.child().stdout.take(), &sender);
+        let stderr = capture(program.child().stderr.take(), &sender);
+        Ok(Self {
+            program: Some(program),
+            mark,
+            started,
+            stdout,
+            stderr,
+            closed,
+        })
+    }
+
+    /// Everything printed so far: standard output, then standard error.
+    pub(super) fn printed(&self) -> String {
+        format!("{}\n{}", self.stdout.text(), self.stderr.text())
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> io::Result<Option<Ended>> {
+        let Some(program) = &mut self.program else {
+            return Ok(None);
+        };
+        Ok(program.child().try_wait()?.map(Ended::of))
+    }
+
+    /// Waits for its end, and ends it when it takes longer than that.
+    pub(super) fn finish(mut self, limit: Duration) -> io::Result<Finished> {
+        let Some(mut program) = self.program.take() else {
+            return Err(io::Error::other("the program was finished before"));
+        };
+        let status = wait(program.child(), limit)?;
+        let ended = match status {
+            Some(status) => Ended::of(status),
+            None => {
+                end(program.child());
+                Ended::TimeLimit(limit)
+            }
+        };
+        let duration = self.started.elapsed();
+        let left_behind = end_descendants(&self.mark);
+        // Both streams close when nobody holds them any more.
+        let deadline = Instant::now() + GRACE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.closed.recv_timeout(left) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => break,
+            }
         }
-    };
-    let duration = started.elapsed();
-    let left_behind = end_descendants(&mark);
-    // Both streams close when nobody holds them any more.
-    let deadline = Instant::now() + GRACE;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match closed.recv_timeout(left) {
-            Ok(()) => {}
-            Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => break,
+        if let Program::Fronted(running) = program {
+            // Whatever went wrong in serving it shows in the journal; the program's own end is known already.
+            let _ = running.stop();
+        }
+        Ok(Finished {
+            ended,
+            stdout: self.stdout.text(),
+            stderr: self.stderr.text(),
+            duration,
+            left_behind,
+        })
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(program) = &mut self.program {
+            // One that has ended is nobody's process any more, and its number may be somebody else's.
+            if matches!(program.child().try_wait(), Ok(None)) {
+                end(program.child());
+            }
+            end_descendants(&self.mark);
         }
     }
-    if let Program::Fronted(running) = program {
-        // Whatever went wrong in serving it shows in the journal; the program's own end is known already.
-        let _ = running.stop();
-    }
-    Ok(Finished {
-        ended,
-        stdout: stdout.text(),
-        stderr: stderr.text(),
-        duration,
-        left_behind,
-    })
+}
+
+/// Ends the program and its process group.
+fn end(child: &mut Child) {
+    kill_group(child.id());
+    // It may have left its own group.
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 enum Program {

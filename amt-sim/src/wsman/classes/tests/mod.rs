@@ -1,6 +1,7 @@
 //! What the classes answer to requests, what they keep of them, and what an unprovision erases.
 
 mod access;
+mod authenticate;
 mod logs;
 mod network;
 mod odd;
@@ -104,7 +105,7 @@ impl Bench {
                 fault: between(&body, "<a:Subcode><a:Value>", "</a:Value>").to_owned(),
                 body,
             },
-            Reply::NotAuthorized => Answer {
+            Reply::NotAuthorized | Reply::Failed(_) => Answer {
                 body: String::new(),
                 fault: "not authorized".to_owned(),
             },

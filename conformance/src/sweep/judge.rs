@@ -1,0 +1,147 @@
+//! Whether a role came to the right end in spite of everything, or said that it did not.
+
+use std::fmt;
+
+use amt_sim::{Event, Mode};
+
+use crate::fact::{Fact, Feature};
+use crate::role::Ending;
+use crate::run::{Performed, Run, Verdict};
+use crate::scenario::{Action, Outcome};
+
+/// What a role did that is never right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    /// It was still busy when its time was up.
+    Hangs { action: Action },
+    /// It says that it is done, and the device is not in the mode that it should be brought to.
+    FalseSuccess {
+        action: Action,
+        wanted: Mode,
+        is: Mode,
+    },
+    /// It says that it is done, and leaves out what it was asked for.
+    LeavesOut { action: Action, fact: Fact },
+    /// It says something of the device that is not so.
+    Lies { action: Action, fact: Fact },
+    /// The harness itself did not survive it.
+    Breaks { what: String },
+}
+
+impl Wrong {
+    /// The same mistake, whatever its occasion.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self == other
+    }
+
+    /// Which of the two words of an outcome is the right one now.
+    pub fn action(&self) -> Option<Action> {
+        match self {
+            Self::Hangs { action }
+            | Self::FalseSuccess { action, .. }
+            | Self::LeavesOut { action, .. }
+            | Self::Lies { action, .. } => Some(*action),
+            Self::Breaks { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hangs { action } => write!(f, "{action} hangs"),
+            Self::FalseSuccess { action, wanted, is } => write!(
+                f,
+                "{action} says that it is done, but the device is {is:?}, not {wanted:?}"
+            ),
+            Self::LeavesOut { action, fact } => {
+                write!(
+                    f,
+                    "{action} says that it is done, and leaves out `{}`",
+                    fact.name()
+                )
+            }
+            Self::Lies { action, fact } => {
+                write!(f, "{action} tells a `{}` that is not so", fact.name())
+            }
+            Self::Breaks { what } => write!(f, "the harness breaks: {what}"),
+        }
+    }
+}
+
+/// The first thing that is wrong in a run, measured by the honest one.
+pub(super) fn judge(honest: &Run, run: &Run) -> Option<Wrong> {
+    if run.verdict == Verdict::Inconclusive
+        && let Some(what) = run
+            .reason
+            .as_ref()
+            .filter(|why| why.contains("a mistake of the harness"))
+    {
+        return Some(Wrong::Breaks { what: what.clone() });
+    }
+    let mut before = honest.journal.iter().find_map(|entry| match &entry.event {
+        Event::PowerOn { mode, .. } => Some(*mode),
+        _ => None,
+    });
+    for (index, performed) in run.actions.iter().enumerate() {
+        let action = performed.action;
+        if performed.ending == Ending::Outcome(Outcome::Hung) {
+            return Some(Wrong::Hangs { action });
+        }
+        if let Some(fact) = performed.lies.first() {
+            return Some(Wrong::Lies {
+                action,
+                fact: *fact,
+            });
+        }
+        let twin = honest
+            .actions
+            .get(index)
+            .filter(|twin| twin.action == action);
+        if let Some(twin) = twin
+            && is_done(performed)
+            && is_done(twin)
+        {
+            if before != Some(twin.mode) && performed.mode != twin.mode {
+                return Some(Wrong::FalseSuccess {
+                    action,
+                    wanted: twin.mode,
+                    is: performed.mode,
+                });
+            }
+            if let Some(fact) = left_out(performed, twin) {
+                return Some(Wrong::LeavesOut { action, fact });
+            }
+        }
+        before = honest.actions.get(index).map(|twin| twin.mode);
+    }
+    None
+}
+
+/// What a discovery was asked for and did not tell. A set-up owes nothing but the set-up.
+fn left_out(performed: &Performed, honest: &Performed) -> Option<Fact> {
+    if !matches!(performed.action, Action::AgentDiscover | Action::ConsoleAsk) {
+        return None;
+    }
+    // A machine that says it has no AMT has nothing more to say.
+    let absent = performed.facts.get(&Fact::PRESENT) == Some(&serde_json::Value::Bool(false));
+    let owed = honest.facts.keys().copied().filter(|fact| {
+        !absent && fact.feature() != Feature::Recommend && fact.feature() != Feature::Presence
+    });
+    owed.into_iter()
+        .find(|fact| !performed.facts.contains_key(fact))
+}
+
+fn is_done(performed: &Performed) -> bool {
+    performed.ending == Ending::Outcome(Outcome::Done)
+}
+
+/// Whether every action ended as in the honest run.
+pub(super) fn same_end(honest: &Run, run: &Run) -> bool {
+    honest.actions.len() == run.actions.len()
+        && honest
+            .actions
+            .iter()
+            .zip(&run.actions)
+            .all(|(one, other)| one.ending == other.ending && one.mode == other.mode)
+}

@@ -1,0 +1,99 @@
+use super::*;
+use crate::run::{Choice, Plan};
+use crate::scenario::Library;
+
+fn scope(misbehaviour: Option<Misbehaviour>) -> Scope {
+    Scope {
+        limit: 60,
+        several: 10,
+        misbehaviour,
+        jobs: NonZeroUsize::MIN,
+    }
+}
+
+fn swept(run: &str, misbehaviour: Option<Misbehaviour>) -> (Sweep, Vec<String>) {
+    let ledger = Ledger::builtin().unwrap();
+    let library = Library::builtin(&ledger).unwrap();
+    let (scenario, profile) = run.split_once('@').unwrap();
+    let choice = Choice {
+        filter: Some(scenario.to_owned()),
+        profile: Some(profile.to_owned()),
+        ..Choice::default()
+    };
+    let plan = Plan::new(&library, &ledger, &choice).unwrap();
+    let case = &plan.cases[0];
+    let sweep = sweep(&ledger, case, &scope(misbehaviour), |_, _| ()).unwrap();
+    let file = fixtures::SCENARIOS
+        .iter()
+        .find(|file| file.path == case.scenario.file)
+        .unwrap();
+    let texts = sweep.findings.iter().map(|finding| {
+        let (id, text) = scenario_text(
+            case.scenario,
+            file.text,
+            profile,
+            &finding.schedule,
+            &finding.wrong,
+            &ledger,
+        )
+        .unwrap();
+        let again = crate::scenario::parse("found.toml", &text, &ledger);
+        let again = again.unwrap_or_else(|errors| panic!("{text}\n{errors:#?}"));
+        assert_eq!(again.id, id);
+        // The file fails as it should: it shows what was found.
+        let engine = Engine {
+            ledger: &ledger,
+            subject: Subject::Reference,
+            misbehaviour,
+            rules: Rules::default(),
+        };
+        let run = engine.run(&Case {
+            scenario: &again,
+            profile: case.profile.clone(),
+            seed: case.seed,
+        });
+        assert!(
+            matches!(run.verdict, Verdict::Fail | Verdict::Warn),
+            "{text}\n{:#?}",
+            run.checks
+        );
+        text
+    });
+    let texts = texts.collect();
+    (sweep, texts)
+}
+
+#[test]
+fn an_honest_agent_survives() {
+    let (sweep, _) = swept("discovery.version@tiger-lake-15", None);
+    assert!(sweep.struck > 20, "{sweep:#?}");
+    assert!(sweep.findings.is_empty(), "{:#?}", sweep.findings);
+}
+
+#[test]
+fn an_agent_that_waits_for_ever_is_found_and_told_by_one_fault() {
+    let mistake = Some(Misbehaviour::EndlessWait);
+    let (sweep, _) = swept("discovery.version@tiger-lake-15", mistake);
+    let hang = sweep
+        .findings
+        .iter()
+        .find(|finding| matches!(finding.wrong, Wrong::Hangs { .. }))
+        .unwrap();
+    assert_eq!(hang.schedule.len(), 1, "{hang:#?}");
+}
+
+#[test]
+fn an_agent_that_ignores_status_is_found() {
+    let mistake = Some(Misbehaviour::IgnoreStatus);
+    let (sweep, _) = swept("discovery.version@tiger-lake-15", mistake);
+    assert!(!sweep.findings.is_empty());
+}
+
+#[test]
+fn the_same_seed_tries_the_same() {
+    let (one, _) = swept("discovery.uuid@tiger-lake-15", Some(Misbehaviour::ZeroFill));
+    let (other, _) = swept("discovery.uuid@tiger-lake-15", Some(Misbehaviour::ZeroFill));
+    assert_eq!(one.points, other.points);
+    let told = |sweep: &Sweep| format!("{:?}", sweep.findings);
+    assert_eq!(told(&one), told(&other));
+}

@@ -1,0 +1,470 @@
+//! A TLS client over any [`Pipe`]: itself a pipe, so that whatever speaks to a port speaks to it under TLS too.
+//!
+//! It does not judge the server as a browser would: an AMT device shows a certificate that no public authority has
+//! signed and that names no host. What it showed is kept ([`TlsDialer::seen`]) and judged by a [`ServerJudge`].
+//! Every connection makes a whole handshake; no session is resumed, so that what is seen is what was proven.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, OtherError,
+    SignatureScheme, SupportedProtocolVersion,
+};
+
+use super::pipe::{Dialer, Pipe, PipeError};
+
+/// Judges what a server showed.
+pub trait ServerJudge: fmt::Debug + Send + Sync {
+    /// `chain` is DER, leaf first, exactly as the server sent it. An error ends the handshake with an alert.
+    fn judge(&self, chain: &[&[u8]]) -> Result<(), String>;
+}
+
+/// Takes any certificate.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AnyServer;
+
+impl ServerJudge for AnyServer {
+    fn judge(&self, _: &[&[u8]]) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// What a client shows of itself: a chain and the leaf's key. Nothing of it is looked at, so that it may be wrong.
+#[derive(Debug, Clone)]
+pub struct TlsIdentity(Arc<CertifiedKey>);
+
+impl TlsIdentity {
+    /// `chain` is DER, leaf first; `key` is PKCS#8 DER, RSA of 2048 bits or more, or an elliptic curve.
+    pub fn new(chain: &[Vec<u8>], key: &[u8]) -> Result<Self, TlsError> {
+        let key = PrivateKeyDer::try_from(key.to_vec())
+            .map_err(|error| TlsError::Setup(error.to_owned()))?;
+        let key = provider()
+            .key_provider
+            .load_private_key(key)
+            .map_err(|error| TlsError::Setup(error.to_string()))?;
+        Ok(Self::signing(chain, key))
+    }
+
+    /// With a key that signs in a way of its own, such as one that is too short for the usual one.
+    pub fn signing(chain: &[Vec<u8>], key: Arc<dyn SigningKey>) -> Self {
+        let chain = chain.iter().cloned().map(CertificateDer::from).collect();
+        Self(Arc::new(CertifiedKey::new(chain, key)))
+    }
+}
+
+/// How to speak TLS.
+#[derive(Debug, Clone)]
+pub struct TlsOptions {
+    pub identity: Option<TlsIdentity>,
+    pub versions: Vec<TlsVersion>,
+    pub judge: Arc<dyn ServerJudge>,
+    /// How long the other side may be silent during the handshake.
+    pub patience: Duration,
+}
+
+impl Default for TlsOptions {
+    fn default() -> Self {
+        Self {
+            identity: None,
+            versions: vec![TlsVersion::Tls12, TlsVersion::Tls13],
+            judge: Arc::new(AnyServer),
+            patience: Duration::from_secs(30),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    Tls12,
+    Tls13,
+}
+
+/// What one handshake showed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// The server's certificates, DER, leaf first; empty when it did not get that far.
+    pub chain: Vec<Vec<u8>>,
+    /// Whether the handshake was finished, by what this side knows.
+    pub finished: bool,
+    pub version: Option<&'static str>,
+    /// Cipher suite by its registered name.
+    pub cipher: Option<String>,
+}
+
+/// Why there is no TLS connection, or not any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// The other side said so, by the name of its alert.
+    #[error("the device refuses TLS with the alert {0}")]
+    Alert(String),
+    /// Our own judge said so.
+    #[error("the device's certificate is refused: {0}")]
+    Refused(String),
+    #[error("the device closed the connection during the handshake")]
+    Closed,
+    #[error("TLS failed: {0}")]
+    Protocol(String),
+    #[error("TLS cannot be set up: {0}")]
+    Setup(String),
+}
+
+/// Opens TLS connections over those of another dialer.
+pub struct TlsDialer<'a> {
+    under: &'a dyn Dialer,
+    options: TlsOptions,
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl<'a> TlsDialer<'a> {
+    pub fn new(under: &'a dyn Dialer, options: TlsOptions) -> Self {
+        Self {
+            under,
+            options,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// What each handshake so far showed, in order.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The leaf of the last handshake that showed one.
+    pub fn last_leaf(&self) -> Option<Vec<u8>> {
+        let leaf = |seen: &Seen| seen.chain.first().cloned();
+        self.seen().iter().rev().find_map(leaf)
+    }
+}
+
+impl fmt::Debug for TlsDialer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsDialer")
+            .field("under", &self.under)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Dialer for TlsDialer<'_> {
+    fn open(&self, port: u16) -> Result<Box<dyn Pipe + '_>, PipeError> {
+        let shown = Arc::new(Mutex::new(Vec::new()));
+        let connection = connect(&self.options, &shown)?;
+        let mut pipe = TlsPipe {
+            under: self.under.open(port)?,
+            connection,
+            ended: false,
+        };
+        let result = pipe.handshake(self.options.patience);
+        let connection = &pipe.connection;
+        let suite = connection.negotiated_cipher_suite();
+        let seen = Seen {
+            chain: shown.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            finished: result.is_ok(),
+            version: connection.protocol_version().map(|version| match version {
+                rustls::ProtocolVersion::TLSv1_2 => "1.2",
+                _ => "1.3",
+            }),
+            // rustls' name says TLS13 where the registered one says TLS.
+            cipher: suite
+                .and_then(|suite| suite.suite().as_str())
+                .map(|name| name.replacen("TLS13_", "TLS_", 1)),
+        };
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(seen);
+        result?;
+        Ok(Box::new(pipe))
+    }
+
+    fn host(&self) -> String {
+        self.under.host()
+    }
+}
+
+/// A TLS connection over another pipe.
+#[derive(Debug)]
+struct TlsPipe<'a> {
+    under: Box<dyn Pipe + 'a>,
+    connection: ClientConnection,
+    /// The other side will send no more, whether it said goodbye or not.
+    ended: bool,
+}
+
+impl TlsPipe<'_> {
+    fn handshake(&mut self, patience: Duration) -> Result<(), PipeError> {
+        while self.connection.is_handshaking() {
+            self.flush()?;
+            if !self.connection.is_handshaking() {
+                break;
+            }
+            self.hear(patience)?;
+            if self.ended {
+                return Err(TlsError::Closed.into());
+            }
+        }
+        self.flush()
+    }
+
+    /// Sends the records that are ready.
+    fn flush(&mut self) -> Result<(), PipeError> {
+        let mut out = Vec::new();
+        while self.connection.wants_write() {
+            // Writing into memory cannot fail.
+            self.connection.write_tls(&mut out)?;
+        }
+        match out.is_empty() {
+            true => Ok(()),
+            false => self.under.send(&out),
+        }
+    }
+
+    /// Takes what the pipe below has.
+    fn hear(&mut self, patience: Duration) -> Result<(), PipeError> {
+        let bytes = self.under.receive(patience)?;
+        self.ended |= bytes.is_empty();
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            if self.connection.read_tls(&mut rest)? == 0 {
+                self.ended = true;
+                break;
+            }
+            if let Err(error) = self.connection.process_new_packets() {
+                // The alert that tells the other side; it may be gone already.
+                let _ = self.flush();
+                self.ended = true;
+                return Err(explain(error).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The alert that lies in the pipe of a connection that broke.
+    fn last_words(&mut self) -> Option<PipeError> {
+        const MOMENT: Duration = Duration::from_millis(100);
+        while !self.ended {
+            match self.hear(MOMENT) {
+                Err(error @ PipeError::Tls(_)) => return Some(error),
+                Err(_) => return None,
+                Ok(()) => {}
+            }
+        }
+        None
+    }
+
+    /// What was decrypted and not yet taken; nothing when the other side said goodbye.
+    fn plaintext(&mut self) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        let mut block = [0; 4096];
+        loop {
+            match self.connection.reader().read(&mut block) {
+                Ok(0) => {
+                    self.ended = true;
+                    break;
+                }
+                Ok(count) => text.extend_from_slice(block.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break, // Nothing is left.
+            }
+        }
+        (!text.is_empty() || self.ended).then_some(text)
+    }
+}
+
+impl Pipe for TlsPipe<'_> {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), PipeError> {
+        for block in bytes.chunks(16 * 1024) {
+            // The buffer is emptied each time, so that it has room.
+            self.connection.writer().write_all(block)?;
+            if let Err(error) = self.flush() {
+                // Under TLS 1.3 a client hears only now that it is not wanted.
+                return Err(self.last_words().unwrap_or(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, patience: Duration) -> Result<Vec<u8>, PipeError> {
+        loop {
+            if let Some(text) = self.plaintext() {
+                return Ok(text);
+            }
+            self.hear(patience)?;
+            self.flush()?;
+        }
+    }
+
+    fn end(&mut self) -> Result<(), PipeError> {
+        self.connection.send_close_notify();
+        self.flush()?;
+        self.under.end()
+    }
+
+    fn is_over(&mut self) -> bool {
+        // What lies in the pipe below may be a goodbye; an answer that nobody asked for is none of ours.
+        if !self.ended && self.under.is_over() {
+            self.ended = true;
+        }
+        if !self.ended
+            && self
+                .hear(Duration::ZERO)
+                .is_err_and(|error| !matches!(error, PipeError::Timeout(_)))
+        {
+            self.ended = true;
+        }
+        self.ended
+    }
+}
+
+impl Drop for TlsPipe<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.connection.send_close_notify();
+            // The other side may be gone.
+            let _ = self.flush();
+        }
+    }
+}
+
+fn explain(error: rustls::Error) -> TlsError {
+    match error {
+        rustls::Error::AlertReceived(alert) => TlsError::Alert(alert_name(alert)),
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(why))) => {
+            TlsError::Refused(why.to_string())
+        }
+        other => TlsError::Protocol(other.to_string()),
+    }
+}
+
+/// `CertificateUnknown` as `certificate_unknown`.
+fn alert_name(alert: rustls::AlertDescription) -> String {
+    let mut name = String::new();
+    for (at, letter) in format!("{alert:?}").char_indices() {
+        if letter.is_ascii_uppercase() && at > 0 {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
+fn provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()))
+}
+
+fn connect(
+    options: &TlsOptions,
+    shown: &Arc<Mutex<Vec<Vec<u8>>>>,
+) -> Result<ClientConnection, TlsError> {
+    let wrong = |error: rustls::Error| TlsError::Setup(error.to_string());
+    let versions: Vec<&'static SupportedProtocolVersion> = options
+        .versions
+        .iter()
+        .map(|version| match version {
+            TlsVersion::Tls12 => &rustls::version::TLS12,
+            TlsVersion::Tls13 => &rustls::version::TLS13,
+        })
+        .collect();
+    let builder = ClientConfig::builder_with_provider(Arc::clone(provider()))
+        .with_protocol_versions(&versions)
+        .map_err(wrong)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Judged {
+            judge: Arc::clone(&options.judge),
+            shown: Arc::clone(shown),
+        }));
+    let mut config = match &options.identity {
+        Some(TlsIdentity(own)) => {
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(own))))
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.resumption = Resumption::disabled();
+    // A device has no name: nobody could check one.
+    config.enable_sni = false;
+    let name =
+        ServerName::try_from("amt.invalid").map_err(|error| TlsError::Setup(error.to_string()))?;
+    ClientConnection::new(Arc::new(config), name).map_err(wrong)
+}
+
+/// Keeps what the server showed, and asks the judge.
+#[derive(Debug)]
+struct Judged {
+    judge: Arc<dyn ServerJudge>,
+    shown: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+/// Why the judge refuses.
+#[derive(Debug)]
+struct Refusal(String);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl ServerCertVerifier for Judged {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let all = std::iter::once(end_entity).chain(intermediates);
+        let chain: Vec<&[u8]> = all.map(|der| der.as_ref()).collect();
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) =
+            chain.iter().map(|der| der.to_vec()).collect();
+        match self.judge.judge(&chain) {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(why) => {
+                let why = OtherError(Arc::new(Refusal(why)));
+                Err(rustls::Error::InvalidCertificate(CertificateError::Other(
+                    why,
+                )))
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &provider().signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &provider().signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
