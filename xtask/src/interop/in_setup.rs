@@ -101,18 +101,22 @@ pub(super) fn begun(amt_sim: &Path, memory: &Path, folder: &Path, seed: &str) ->
     }
     let socket = folder.join("mei");
     let serve = Command::new(amt_sim)
-        .args(["serve", "--quiet", "--profile", PROFILE, "--seed", seed])
-        .args(["--address", "127.0.0.91", "--state"])
+        .args(["serve", "--profile", PROFILE, "--seed", seed])
+        .arg("--state")
         .arg(memory)
         .arg("--mei-socket")
         .arg(&socket)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()?;
-    let _serve = Ended(serve);
+    let mut serve = Ended(serve);
     let until = Instant::now() + Duration::from_secs(30);
     while !socket.exists() {
-        ensure!(Instant::now() < until, "`amt-sim serve` is not ready");
+        let ended = serve.0.try_wait()?;
+        ensure!(
+            ended.is_none() && Instant::now() < until,
+            "`amt-sim serve` is not ready"
+        );
         thread::sleep(Duration::from_millis(20));
     }
     start(&socket)

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use super::expected::{Expected, MACHINES, Machine};
 use super::in_setup::{self, Stage};
 use super::run::{Output, Setting, under_device};
-use super::table::{Outcome, Table};
+use super::table::Table;
 use super::{Bench, harness, tools};
 
 const PROGRAM: &str = "meshcmd";
@@ -41,9 +41,10 @@ pub(crate) fn checks(bench: &Bench, given: Option<&Path>, table: &mut Table) {
                     unprivileged: false,
                     seconds: Setting::SECONDS,
                 };
-                let result = run(bench, &setting, &program, check, machine);
                 let title = format!("{name}, {} {}, {backend}", machine.profile, machine.preset);
-                table.add(PROGRAM, version, &title, Outcome::of(result));
+                table.run(PROGRAM, version, &title, || {
+                    run(bench, &setting, &program, check, machine)
+                });
             }
         }
     }
@@ -128,7 +129,7 @@ fn in_the_middle(bench: &Bench, program: &Path, stage: Stage) -> Result<()> {
 
 fn as_ordinary_user(bench: &Bench, program: &Path, version: &str, table: &mut Table) {
     let title = "amtversions as an ordinary user, seccomp";
-    let result = (|| -> Result<()> {
+    table.run(PROGRAM, version, title, || {
         let machine = Machine {
             profile: "tiger-lake-15",
             preset: "factory",
@@ -144,8 +145,7 @@ fn as_ordinary_user(bench: &Bench, program: &Path, version: &str, table: &mut Ta
         let copy = tools::public_copy(program)?;
         let output = under_device(&amt_sim, &setting, &copy, &["amtversions"], Path::new("/"))?;
         versions(&output.succeeded()?, &Expected::of(machine)?)
-    })();
-    table.add(PROGRAM, version, title, Outcome::of(result));
+    });
 }
 
 fn versions(output: &Output, expected: &Expected) -> Result<()> {

@@ -89,7 +89,7 @@ impl Server {
             OsStr::new("--name"),
             OsStr::new(DNS_SUFFIX),
         ];
-        limited(30, amt_sim.as_os_str(), &export, folder)?.succeeded()?;
+        limited(180, amt_sim.as_os_str(), &export, folder)?.succeeded()?;
         let data = folder.join("data");
         fs::create_dir_all(&data)?;
         if let Some(like) = start.like {
@@ -135,7 +135,7 @@ impl Server {
         let public = data.join("agentserver-cert-public.crt");
         let script = scripts.join("server-id.js");
         let words = [script.as_os_str(), public.as_os_str()];
-        let output = limited(30, "node".as_ref(), &words, folder)?.succeeded()?;
+        let output = limited(120, "node".as_ref(), &words, folder)?.succeeded()?;
         server.id = output.stdout.trim().to_owned();
         Ok(server)
     }
