@@ -81,7 +81,8 @@ impl<'a> Machine<'a> {
     /// Lets the machine be one on which set-up over the network has begun.
     pub(super) fn setup_was_begun(&self) -> Result<()> {
         let seed = self.seed.to_string();
-        in_setup::begun(self.amt_sim, &self.memory(), &self.folder, &seed)
+        let trust = [OsStr::new("--trust"), self.root.as_os_str()];
+        in_setup::begun(self.amt_sim, &self.memory(), &self.folder, &seed, &trust)
     }
 
     /// Starts a program that sees the device of this machine.

@@ -265,7 +265,15 @@ fn went_over_tls(machine: &Machine<'_>) -> Result<()> {
     };
     let committed = events
         .iter()
-        .position(|event| matches!(event, Event::ModeChanged { to: Mode::Admin, .. }))
+        .position(|event| {
+            matches!(
+                event,
+                Event::ModeChanged {
+                    to: Mode::Admin,
+                    ..
+                }
+            )
+        })
         .context("no CommitChanges")?;
     let (before, after) = events.split_at(committed);
     ensure!(

@@ -162,9 +162,7 @@ fn password_is_undefined(machine: &Machine<'_>) -> Result<()> {
 /// Return value 2057, DATA_MISSING: MeshCentral never sets the MEBx password over an agent's tunnel, and does not look at
 /// return values.
 fn commit_was_refused(machine: &Machine<'_>) -> Result<()> {
-    let refused = |event: &Event| {
-        matches!(event, Event::Wsman { action, return_value: Some(2057), .. } if action == "CommitChanges")
-    };
+    let refused = |event: &Event| matches!(event, Event::Wsman { action, return_value: Some(2057), .. } if action == "CommitChanges");
     ensure!(
         machine.events()?.iter().any(refused),
         "the finding is gone: nobody refused CommitChanges"

@@ -110,10 +110,7 @@ impl Server {
         let without = OsStr::new(start.without.map_or("", Repair::name));
         let program = namespace.start(
             &words,
-            &[
-                ("NODE_OPTIONS", &preload),
-                ("MESHCENTRAL_WITHOUT", without),
-            ],
+            &[("NODE_OPTIONS", &preload), ("MESHCENTRAL_WITHOUT", without)],
             folder,
             &folder.join("server.log"),
         )?;
