@@ -9,6 +9,7 @@
 //! ```
 
 pub mod cli;
+pub mod demo;
 pub mod document;
 pub mod fact;
 pub mod filter;

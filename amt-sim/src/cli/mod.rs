@@ -4,6 +4,7 @@ mod addresses;
 mod ca;
 mod ca_odca;
 mod contract;
+mod demo;
 mod device_args;
 mod profiles;
 mod run;
@@ -32,6 +33,8 @@ enum Command {
     Contract(contract::Contract),
     /// Certificates for programs that set up a simulated device.
     Ca(ca::CaArguments),
+    /// Play set-up over the network for a newcomer, live in the terminal.
+    Demo(demo::DemoArguments),
     /// List the firmware generations that come with the program, or print one.
     Profiles(profiles::ProfilesArguments),
 }
@@ -48,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(arguments) => serve::serve(arguments),
         Command::Contract(contract) => Ok(contract.run()),
         Command::Ca(arguments) => ca::ca(arguments),
+        Command::Demo(arguments) => demo::demo(arguments),
         Command::Profiles(arguments) => profiles::profiles(arguments),
     };
     match result {

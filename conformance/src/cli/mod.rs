@@ -4,6 +4,7 @@
 
 mod agent;
 mod check;
+mod demo;
 mod doctor;
 mod explain;
 mod ledger;
@@ -74,6 +75,8 @@ enum Command {
     Schema(SchemaArgs),
     /// Look whether this machine can run real agents
     Doctor(DoctorArgs),
+    /// Play set-up over the network for a newcomer, live in the terminal: console, agent, device and SCA
+    Demo(DemoArgs),
     /// The bundled reference agent, as a program of its own
     Agent {
         #[command(subcommand)]
@@ -249,6 +252,25 @@ struct SweepArgs {
 }
 
 #[derive(Debug, Args)]
+struct DemoArgs {
+    /// Milliseconds after each line; 80 on a terminal, else none
+    #[arg(long, value_name = "MS")]
+    pace: Option<u64>,
+    /// How the device's minutes pass: jump, over everything that nobody waits for
+    #[arg(long, value_name = "HOW", default_value = "jump", value_parser = ["jump"])]
+    time: String,
+    /// Which device
+    #[arg(long, value_name = "NAME", default_value = "comet-lake-14")]
+    profile: String,
+    /// Everything that looks random follows from this number
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Let console, agent or SCA make this mistake, and see what comes of it
+    #[arg(long, value_name = "MISTAKE", value_parser = parse_misbehaviour)]
+    misbehave: Option<Misbehaviour>,
+}
+
+#[derive(Debug, Args)]
 struct LedgerArgs {
     /// Which way round
     #[arg(long, value_name = "WHAT", default_value = "requirement", value_parser = ["requirement", "scenario"])]
@@ -392,6 +414,7 @@ fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
         Command::Schema(args) => schema::print(args, console),
         Command::Sweep(args) => sweep::run(args, console),
         Command::Doctor(args) => doctor::doctor(args, console),
+        Command::Demo(args) => demo::demo(args, console),
         Command::Agent { command } => match command {
             AgentCommand::Discover(args) => agent::discover(args, console),
             AgentCommand::SetUp(args) => agent::set_up(args, console),

@@ -63,7 +63,7 @@ pub enum Tampering {
 const REFERENCE_LIMIT: Duration = Duration::from_secs(300);
 
 /// Seconds since 1970 when a device in virtual time is switched on, by its own clock: 2026-01-01.
-const VIRTUAL_EPOCH: u64 = 1_767_225_600;
+pub(crate) const VIRTUAL_EPOCH: u64 = 1_767_225_600;
 
 impl Engine<'_> {
     /// Runs one case to its verdict. Never panics, whatever happens inside.

@@ -15,6 +15,7 @@ mod verdict;
 mod wire_text;
 mod world;
 
+pub(crate) use engine::VIRTUAL_EPOCH;
 pub use engine::{Engine, Subject, Tampering};
 pub use evidence::{Captured, Evidence};
 pub use lan::VirtualLan;
