@@ -154,7 +154,12 @@ fn exchange(run: &Run, whole: bool, out: &mut dyn Write) -> Result<(), Stop> {
     for entry in run.journal.iter().take(shown) {
         writeln!(out, "    {}", line(entry))?;
     }
-    if let Some(more) = run.journal.len().checked_sub(shown).filter(|more| *more > 0) {
+    if let Some(more) = run
+        .journal
+        .len()
+        .checked_sub(shown)
+        .filter(|more| *more > 0)
+    {
         writeln!(out, "    ... {more} more; --whole shows them")?;
     }
     for check in &run.checks {
@@ -190,11 +195,7 @@ pub(super) fn line(entry: &Entry) -> String {
     text
 }
 
-fn explain_scenario(
-    scenario: &Scenario,
-    ledger: &Ledger,
-    out: &mut dyn Write,
-) -> Result<(), Stop> {
+fn explain_scenario(scenario: &Scenario, ledger: &Ledger, out: &mut dyn Write) -> Result<(), Stop> {
     writeln!(out, "{}\n\n  {}\n", scenario.id, scenario.title)?;
     for line in scenario.story.lines() {
         writeln!(out, "  {}", line.trim())?;

@@ -23,7 +23,10 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
     };
     if only.as_ref().is_some_and(BTreeMap::is_empty) {
         let folder = args.report.display();
-        writeln!(console.out, "nothing in {folder}/report.json calls for attention")?;
+        writeln!(
+            console.out,
+            "nothing in {folder}/report.json calls for attention"
+        )?;
         return Ok(0);
     }
     let choice = Choice {
@@ -71,7 +74,14 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
 
     let started = SystemTime::now();
     let clock = Instant::now();
-    let runs = play(&plan, &engine, args.repeat, Pace::of(args, console), jobs, console)?;
+    let runs = play(
+        &plan,
+        &engine,
+        args.repeat,
+        Pace::of(args, console),
+        jobs,
+        console,
+    )?;
     let invocation = Invocation {
         filter: args.filter.clone(),
         profile: args.profile.clone(),

@@ -104,7 +104,9 @@ pub enum PlanError {
         filter: String,
         suggestion: Option<String>,
     },
-    #[error("none of the runs that failed then is selected now, or there is none of that name any more")]
+    #[error(
+        "none of the runs that failed then is selected now, or there is none of that name any more"
+    )]
     NothingLeft,
     #[error("none of the selected scenarios is told about profile `{profile}`")]
     NoSuchDevice { profile: String },
@@ -202,14 +204,19 @@ mod tests {
 
     #[test]
     fn every_run_is_in_one_shard_and_the_shards_are_alike() {
-        let runs: Vec<String> = (0..1000).map(|n| format!("a.b-{n}@tiger-lake-15")).collect();
+        let runs: Vec<String> = (0..1000)
+            .map(|n| format!("a.b-{n}@tiger-lake-15"))
+            .collect();
         let mut sizes = Vec::new();
         for index in 1..=8 {
             let shard: Shard = format!("{index}/8").parse().unwrap();
             sizes.push(runs.iter().filter(|run| shard.takes(run)).count());
         }
         assert_eq!(sizes.iter().sum::<usize>(), 1000);
-        assert!(sizes.iter().all(|size| (80..170).contains(size)), "{sizes:?}");
+        assert!(
+            sizes.iter().all(|size| (80..170).contains(size)),
+            "{sizes:?}"
+        );
     }
 
     /// Scripts count on it: a run stays where it is.
