@@ -4,6 +4,7 @@
 //! operating system: the virtual `/dev/mei0`, sockets, files and clocks.
 
 pub mod apf;
+pub mod capture;
 pub mod device;
 pub mod diagnostic;
 pub mod hex;

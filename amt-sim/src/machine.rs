@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::device::setup::out_of_band;
+use crate::device::setup::{host_based_tls, out_of_band};
 use crate::device::{
     Dial, DialEnd, Entry, Fault, Faults, Firmware, Identity, Interface, LocalAccount, Mode,
-    Profile, ProfileError, Rules, Seed, State, WeakPassword, check_password, digest_a1,
+    Profile, ProfileError, Recording, Rules, Seed, State, WeakPassword, check_password, digest_a1,
 };
 use crate::http::{self, NotListening, StreamId};
 use crate::mei::{Bus, ClientProperties, Errno, Guid, HandleId, Readiness};
@@ -227,9 +227,10 @@ impl Device {
     pub fn advance(&mut self, now: Instant) {
         let now = self.firmware.now.max(now);
         // What happens by itself happens at its own time, however late the device is told.
-        while let Some(due) = out_of_band::next_wake(&self.firmware).filter(|due| *due <= now) {
+        while let Some(due) = self.next_of_setup().filter(|due| *due <= now) {
             self.firmware.now = self.firmware.now.max(due);
             out_of_band::advance(&mut self.firmware);
+            host_based_tls::advance(&mut self.firmware);
         }
         self.firmware.now = now;
         self.bus.advance(&mut self.firmware);
@@ -241,7 +242,15 @@ impl Device {
         let wakes = [
             self.bus.next_wake(now),
             self.firmware.web.next_wake(now),
+            self.next_of_setup(),
+        ];
+        wakes.into_iter().flatten().min()
+    }
+
+    fn next_of_setup(&self) -> Option<Instant> {
+        let wakes = [
             out_of_band::next_wake(&self.firmware),
+            host_based_tls::next_wake(&self.firmware),
         ];
         wakes.into_iter().flatten().min()
     }
@@ -423,6 +432,22 @@ impl Device {
     /// Takes the journal's entries out.
     pub fn drain_journal(&mut self) -> Vec<Entry> {
         self.firmware.journal.drain()
+    }
+
+    /// Whether what goes over the device's own ports is recorded. It is not unless it is asked for.
+    pub fn record_streams(&mut self, wanted: bool) {
+        self.firmware.recorder.record_streams(wanted);
+    }
+
+    /// Whether the secrets of TLS connections that are opened from now on are recorded: whoever has them can read
+    /// the connections. They are not unless they are asked for.
+    pub fn record_secrets(&mut self, wanted: bool) {
+        self.firmware.recorder.record_secrets(wanted);
+    }
+
+    /// Takes out what was recorded.
+    pub fn take_recording(&mut self) -> Recording {
+        self.firmware.recorder.take()
     }
 
     /// Changes when a handle's readiness or a stream changed by something other than its own input, or a port

@@ -12,6 +12,7 @@ use amt_sim::pki::{ProvisioningIdentity, pem};
 use clap::{Args, Subcommand};
 
 use super::CommandError;
+use super::ca_odca::{self, OdcaArguments};
 
 #[derive(Debug, Args)]
 pub(crate) struct CaArguments {
@@ -31,6 +32,8 @@ enum Action {
         #[arg(long, default_value = "P@ssw0rd1")]
         pfx_password: String,
     },
+    /// Write the on-die root, the chain that a device shows, revocation lists, and wrong chains into a folder.
+    Odca(OdcaArguments),
     /// Print what the certificates are.
     List {
         #[arg(long, default_value = "provision.corp.example")]
@@ -45,6 +48,7 @@ pub(crate) fn ca(arguments: CaArguments) -> Result<ExitCode, CommandError> {
             name,
             pfx_password,
         } => export(&folder, &name, &pfx_password)?,
+        Action::Odca(arguments) => ca_odca::export(&arguments)?,
         Action::List { name } => list(&name)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Everything it does is in the library.
 
 mod ca;
+mod ca_odca;
 mod contract;
 mod device_args;
 mod profiles;

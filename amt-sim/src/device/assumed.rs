@@ -174,4 +174,10 @@ assumptions! {
     RNG_SEED = "device.assumed.rng-seed";
     /// The suffixes of StartConfigurationHBased count as domains of the device, learnt and not typed in.
     HOST_SUFFIXES = "device.assumed.host-suffixes";
+    /// How long the device waits for the server that StartConfigurationHBased announced.
+    HOST_BASED_WAIT = "device.assumed.host-based-wait";
+    /// What a second StartConfigurationHBased does.
+    HOST_BASED_AGAIN = "device.assumed.host-based-again";
+    /// Which hash, which order of octets and which leaf AMTAuthenticate signs with.
+    AUTHENTICATE = "device.assumed.authenticate-form";
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::journal::Operation;
 use crate::diagnostic::closest;
 use crate::mei::{ClientKind, Errno};
+use crate::pki::WrongChain;
 
 /// One fault, as a scenario or `--fault` writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,14 @@ pub enum FaultPoint {
     /// The answer of the device's own web server. `status-N` is answered instead of looking at the request;
     /// `drop` and `truncate-N` take effect once it is obeyed, and close the connection.
     Http,
+    /// A connection that is shown the on-die chain: it is shown a wrong one, and what the device says of its chain
+    /// elsewhere is made to fit.
+    Odca,
+    /// CommitChanges: `cut` closes the connection and obeys nothing; `drop` and `truncate-N` obey and spoil the answer;
+    /// `half` stops half way, without an answer; `status-N` obeys nothing and returns that.
+    Commit,
+    /// CHANNEL_OPEN of a program on the host: `status-N` refuses with that APF reason.
+    Channel,
 }
 
 impl From<FaultPoint> for Operation {
@@ -52,8 +61,12 @@ impl From<FaultPoint> for Operation {
         match point {
             FaultPoint::Open => Self::Open,
             FaultPoint::Connect => Self::Connect,
-            FaultPoint::Write => Self::Write,
-            FaultPoint::Read | FaultPoint::Answer | FaultPoint::Http => Self::Read,
+            FaultPoint::Write | FaultPoint::Channel => Self::Write,
+            FaultPoint::Read
+            | FaultPoint::Answer
+            | FaultPoint::Http
+            | FaultPoint::Odca
+            | FaultPoint::Commit => Self::Read,
         }
     }
 }
@@ -73,6 +86,12 @@ pub enum FaultEffect {
     Status(u32),
     /// The answer comes this much later, in milliseconds.
     DelayMs(u64),
+    /// The connection is closed, and what was asked is not done.
+    Cut,
+    /// What was asked stops half way.
+    Half,
+    /// This chain stands in for the genuine one.
+    Chain(WrongChain),
 }
 
 /// The faults of one device with what is left of each.
@@ -98,6 +117,15 @@ pub(crate) struct Occasion {
 impl Faults {
     pub fn arm(&mut self, fault: Fault) {
         self.armed.push(Armed { fault, seen: 0 });
+    }
+
+    /// What the first fault would do that would strike at this point next. Counts nothing.
+    pub(crate) fn peek(&self, at: FaultPoint) -> Option<&FaultEffect> {
+        let mut faults = self.armed.iter().filter(|armed| armed.fault.at == at);
+        let next = faults.find(|Armed { fault, seen }| {
+            *seen >= fault.after && fault.times.is_none_or(|times| seen - fault.after < times)
+        });
+        next.map(|armed| &armed.fault.effect)
     }
 
     /// The first fault that strikes now. Counts the occasion for every fault that it concerns.
@@ -145,6 +173,8 @@ pub struct FaultError {
 /// ```text
 /// POINT[:CLIENT[:COMMAND]][+AFTER]=EFFECT[*TIMES]
 /// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | delay-N (ms)
+///         commit: cut | half | drop | truncate-N | status-N        channel: status-N
+///         odca: a wrong chain by its name, as in odca=wrong-cn
 /// ```
 impl FromStr for Fault {
     type Err = FaultError;
@@ -176,7 +206,13 @@ impl FromStr for Fault {
             command,
             after: after.unwrap_or(0),
             times,
-            effect: parse_effect(effect).map_err(&refuse)?,
+            effect: match at {
+                FaultPoint::Odca => word(effect, "wrong chain").map(FaultEffect::Chain),
+                FaultPoint::Commit if effect == "cut" => Ok(FaultEffect::Cut),
+                FaultPoint::Commit if effect == "half" => Ok(FaultEffect::Half),
+                _ => parse_effect(effect),
+            }
+            .map_err(&refuse)?,
         })
     }
 }
@@ -256,6 +292,10 @@ mod tests {
     #[case("answer=truncate-5")]
     #[case("answer=delay-250")]
     #[case("http=status-503*2")]
+    #[case("odca=wrong-cn")]
+    #[case("odca+1=rotating-leaf")]
+    #[case("commit=half*1")]
+    #[case("channel=status-4*1")]
     fn short_forms_are_read(#[case] text: &str) {
         text.parse::<Fault>().unwrap();
     }
@@ -265,6 +305,9 @@ mod tests {
     #[case("connect:amthy=EBUSY", "did you mean \"amthi\"")]
     #[case("connect=EBUZY", "did you mean \"EBUSY\"")]
     #[case("connect", "POINT")]
+    #[case("odca=wrong-cm", "did you mean \"wrong-cn\"")]
+    #[case("connect=wrong-cn", "is no errno")]
+    #[case("connect=half", "is no errno")]
     #[case("answer:amthi:zz=drop", "not a number")]
     #[case("answer=truncate-x", "not a number")]
     fn bad_ones_say_what_was_meant(#[case] text: &str, #[case] hint: &str) {

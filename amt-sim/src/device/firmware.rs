@@ -7,6 +7,7 @@ use super::identity::{Identity, LocalAccount};
 use super::journal::{Event, Journal};
 use super::mode::{self, Mode, ProvisioningState, Refusal, Trigger};
 use super::profile::Profile;
+use super::recorder::{Passage, Recorder, Traffic};
 use super::rule::{Rule, Rules};
 use super::seed::Seed;
 use super::state::State;
@@ -23,6 +24,8 @@ pub struct Firmware {
     pub(crate) journal: Journal,
     pub(crate) rules: Rules,
     pub(crate) faults: Faults,
+    /// What goes over the device's ports, for those who ask for it.
+    pub(crate) recorder: Recorder,
     /// Connections to the device's own HTTP server.
     pub(crate) web: crate::http::Runtime,
     /// Messages counted and enumerations under way.
@@ -55,6 +58,7 @@ impl Firmware {
             journal: Journal::default(),
             rules,
             faults,
+            recorder: Recorder::default(),
             web: crate::http::Runtime::default(),
             wsman: crate::wsman::Runtime::default(),
             setup: super::setup::Runtime::default(),
@@ -76,11 +80,24 @@ impl Firmware {
         };
         firmware.record(event);
         super::setup::out_of_band::resume(&mut firmware);
+        super::setup::host_based_tls::resume(&mut firmware);
         firmware
     }
 
     pub(crate) fn record(&mut self, event: Event) {
         self.journal.record(self.now, event);
+    }
+
+    /// Records what happened to a connection, if anybody wants to know.
+    pub(crate) fn record_traffic(&mut self, stream: u32, what: impl FnOnce() -> Passage) {
+        if self.recorder.is_on() {
+            self.recorder.add(Traffic {
+                at: self.now,
+                before: self.journal.next(),
+                stream,
+                what: what(),
+            });
+        }
     }
 
     /// Journals that the answer now being made rests on an assumption.

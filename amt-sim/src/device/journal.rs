@@ -416,6 +416,11 @@ impl Journal {
         self.next += 1;
     }
 
+    /// The number of the entry that is made next.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
     /// What is held now, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()

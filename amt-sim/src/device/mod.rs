@@ -13,6 +13,7 @@ mod key_store;
 mod login;
 mod mode;
 mod profile;
+mod recorder;
 mod rule;
 mod seed;
 pub(crate) mod setup;
@@ -31,11 +32,12 @@ pub use key_store::{StoredKey, TlsPort, TlsSettings};
 pub use mode::{ControlMode, Mode, ProvisioningState, Refusal, Traits, Trigger};
 pub use profile::{
     Assumptions, Capabilities, CertificateHash, Certificates, DynamicDns, Features, FirmwareUpdate,
-    FirmwareVersions, HashAlgorithm, HashSet, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State,
-    LanInterface, LmeDrop, LmeNumbers, Mac, MeReset, MeiClient, MeiLink, Network, Platform,
-    Profile, ProfileError, RemoteAccess, SetupServer, Timings, Tls, Tunnel, TunnelTrigger, Web,
-    WhileDisabled,
+    FirmwareVersions, HashAlgorithm, HashSet, HostBasedAgain, HostReset, Ipv6, Ipv6Entry,
+    Ipv6Origin, Ipv6State, LanInterface, LmeDrop, LmeNumbers, Mac, MeReset, MeiClient, MeiLink,
+    Network, Platform, Profile, ProfileError, RemoteAccess, SetupServer, Timings, Tls, Tunnel,
+    TunnelTrigger, Web, WhileDisabled,
 };
+pub use recorder::{Passage, Recording, Traffic};
 pub use rule::{Rule, Rules, UnknownRule};
 pub use seed::Seed;
 pub use setup::peer::PeerRefusal;

@@ -135,6 +135,8 @@ pub enum Trigger {
     BareMetal,
     /// The provisioning period ran out.
     PeriodElapsed,
+    /// The server that StartConfigurationHBased announced did not come in time.
+    WaitElapsed,
     /// IPS_HostBasedSetupService.Setup.
     Setup,
     /// IPS_HostBasedSetupService.AdminSetup after a whole certificate chain.
@@ -160,12 +162,13 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::StartConfiguration,
         Self::StartConfigurationHostBased,
         Self::StopConfiguration,
         Self::BareMetal,
         Self::PeriodElapsed,
+        Self::WaitElapsed,
         Self::Setup,
         Self::AdminSetup,
         Self::UpgradeClientToAdmin,
@@ -268,6 +271,8 @@ const TABLE: &[Row] = &[
     Row(&[SetupOutOfBand],                On::PeriodElapsed,               When::Always,           SetupElapsed),
     // Documented from CSME 14.0; the on-die certificate behind it from 15.0.
     Row(&[PreProvisioning],               On::StartConfigurationHostBased, When::HostBasedTls,     SetupHostBased),
+    // Assumed, where a profile says how long: nobody has seen how long real firmware waits.
+    Row(&[SetupHostBased],                On::WaitElapsed,                 When::Always,           PreProvisioning),
     // Observed in public agents: 0 when it left setup mode, 3 when it was not in it.
     Row(IN_SETUP,                         On::StopConfiguration,           When::Always,           PreProvisioning),
     Row(&[PreProvisioning],               On::Setup,                       When::LocalTlsOptional, Client),

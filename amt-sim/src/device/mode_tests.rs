@@ -43,6 +43,7 @@ const BEFORE_14: Traits = Traits {
 #[case::stop_when_operational(Client, On::StopConfiguration, Err(Refusal::InvalidMode))]
 #[case::no_agent_no_timer(PreProvisioning, On::BareMetal, Err(Refusal::Unsupported))]
 #[case::period(SetupOutOfBand, On::PeriodElapsed, Ok(SetupElapsed))]
+#[case::wait(SetupHostBased, On::WaitElapsed, Ok(PreProvisioning))]
 #[case::setup(PreProvisioning, On::Setup, Ok(Client))]
 #[case::setup_twice(Client, On::Setup, Err(Refusal::InvalidMode))]
 #[case::setup_in_setup_mode(SetupOutOfBand, On::Setup, Err(Refusal::InvalidMode))]
@@ -176,6 +177,9 @@ impl Plain {
                 (self.state, self.host_based) = (1, true);
             }
             On::StopConfiguration if self.state == 1 => self.reset(),
+            On::WaitElapsed if self.state == 1 && self.control == 0 && self.host_based => {
+                self.reset()
+            }
             On::PeriodElapsed if self.state == 1 && self.control == 0 => self.network_open = false,
             On::Setup if fresh => {
                 self.control = 1;

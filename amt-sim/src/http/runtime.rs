@@ -9,7 +9,8 @@ use super::response::Response;
 use super::secure::{self, Credentials, Secure};
 use super::{NotListening, StreamId, server};
 use crate::device::{
-    Caller, Event, Fault, FaultEffect, FaultPoint, Firmware, Interface, Occasion, listening,
+    Caller, Event, Fault, FaultEffect, FaultPoint, Firmware, Interface, Occasion, Party, Passage,
+    listening,
 };
 use crate::time::Instant;
 use crate::wsman::After;
@@ -119,15 +120,20 @@ impl Runtime {
 }
 
 impl Stream {
-    /// What came from the wire, handed to the parser.
-    fn hear(&mut self, bytes: &[u8]) {
+    /// What came from the wire, handed to the parser. Gives what TLS made of it.
+    fn hear(&mut self, bytes: &[u8]) -> Vec<u8> {
         match &mut self.secure {
-            None => self.parser.push(bytes),
+            None => {
+                self.parser.push(bytes);
+                Vec::new()
+            }
             Some(Secure { tls, .. }) => {
                 tls.receive(bytes);
-                self.parser.push(&tls.plaintext());
+                let text = tls.plaintext();
+                self.parser.push(&text);
                 self.ended |= tls.peer_closed();
                 self.finished |= tls.finished();
+                text
             }
         }
     }
@@ -204,15 +210,26 @@ pub(super) fn open(
         finished: false,
     };
     fw.web.streams.insert(id, stream);
+    fw.record_traffic(id.0, || Passage::Opened { side, port });
     Ok(id)
 }
 
 pub(super) fn receive(fw: &mut Firmware, id: StreamId, bytes: &[u8]) {
+    fw.record_traffic(id.0, || Passage::Wire {
+        by: Party::Host,
+        bytes: bytes.to_vec(),
+    });
     if is_deaf(fw, id) {
         return;
     }
     if let Some(stream) = fw.web.streams.get_mut(&id) {
-        stream.hear(bytes);
+        let text = stream.hear(bytes);
+        if !text.is_empty() {
+            fw.record_traffic(id.0, || Passage::Text {
+                by: Party::Host,
+                bytes: text,
+            });
+        }
     }
     report(fw, id);
     serve(fw, id);
@@ -223,6 +240,12 @@ pub(super) fn take(fw: &mut Firmware, id: StreamId, most: usize) -> Vec<u8> {
         return Vec::new();
     };
     let bytes = stream.take(most.min(stream.available(fw.now)));
+    if !bytes.is_empty() {
+        fw.record_traffic(id.0, || Passage::Wire {
+            by: Party::Device,
+            bytes: bytes.clone(),
+        });
+    }
     // Requests may have waited for this.
     serve(fw, id);
     bytes
@@ -247,6 +270,9 @@ fn is_deaf(fw: &Firmware, id: StreamId) -> bool {
 }
 
 pub(super) fn end(fw: &mut Firmware, id: StreamId) {
+    if fw.web.streams.contains_key(&id) {
+        fw.record_traffic(id.0, || Passage::Ended);
+    }
     if let Some(stream) = fw.web.streams.get_mut(&id) {
         stream.ended = true;
         if let Some(Secure { tls, .. }) = &mut stream.secure {
@@ -261,6 +287,7 @@ pub(super) fn end(fw: &mut Firmware, id: StreamId) {
 pub(super) fn close(fw: &mut Firmware, id: StreamId) {
     if fw.web.streams.remove(&id).is_some() {
         fw.record(Event::StreamClosed { stream: id.0 });
+        fw.record_traffic(id.0, || Passage::Closed);
     }
 }
 
@@ -328,14 +355,23 @@ fn answer_all(fw: &mut Firmware, id: StreamId) {
                     if outcome.after == After::PortsRestart {
                         fw.web.restart(id);
                     }
-                    spoil(fw, id, outcome.response, effect(&fault))
+                    // CommitChanges may have met a fault of its own.
+                    let commit = fw.setup.commit_fault.take();
+                    let response = spoil(fw, id, outcome.response, commit.as_ref());
+                    spoil(fw, id, response, effect(&fault))
                 }
             }
             Step::Broken(broken) => server::refuse(fw, id, broken.to_string()),
         };
         if let Some(stream) = fw.web.streams.get_mut(&id) {
-            stream.output.extend(response.bytes);
+            stream.output.extend(&response.bytes);
             stream.finished |= response.closes;
+            if stream.secure.is_some() {
+                fw.record_traffic(id.0, || Passage::Text {
+                    by: Party::Device,
+                    bytes: response.bytes,
+                });
+            }
         }
     }
 }
@@ -358,7 +394,7 @@ fn spoil(
     effect: Option<&FaultEffect>,
 ) -> Response {
     let left = match effect {
-        None | Some(FaultEffect::Status(_)) => return response,
+        None | Some(FaultEffect::Status(_) | FaultEffect::Chain(_)) => return response,
         Some(FaultEffect::DelayMs(_)) => {
             let delay = effect.and_then(FaultEffect::delay).unwrap_or_default();
             let until = fw.now + delay;
@@ -368,7 +404,13 @@ fn spoil(
             return response;
         }
         Some(FaultEffect::Truncate(length)) => *length,
-        Some(FaultEffect::Drop | FaultEffect::Reset | FaultEffect::Errno(_)) => 0,
+        Some(
+            FaultEffect::Drop
+            | FaultEffect::Reset
+            | FaultEffect::Errno(_)
+            | FaultEffect::Cut
+            | FaultEffect::Half,
+        ) => 0,
     };
     response.bytes.truncate(left);
     response.closes = true;

@@ -46,7 +46,7 @@ pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure
         Ok(credential) => {
             let asked = client_certificates(fw, side);
             let judge = TrustedClients::of(fw, side);
-            TlsStream::new(
+            TlsStream::logged(
                 credential,
                 Settings {
                     versions: &fw.profile.tls.versions,
@@ -54,6 +54,7 @@ pub(super) fn accept(fw: &mut Firmware, id: StreamId, side: Interface) -> Secure
                     judge: judge.map(|judge| Arc::new(judge) as _),
                     at: fw.clock(),
                 },
+                fw.recorder.key_log(),
             )
         }
         Err(why) => TlsStream::unavailable(why.clone()),
@@ -90,7 +91,7 @@ fn credential(
     side: Interface,
 ) -> (Result<Credential, String>, bool) {
     if host_based_tls::shows_on_die(fw, side)
-        && let Some(credential) = on_die(fw)
+        && let Some(credential) = on_die(fw, id.is_some())
     {
         return (credential, false);
     }
@@ -100,8 +101,12 @@ fn credential(
     }
 }
 
-/// The chain that came with the chip.
-fn on_die(fw: &mut Firmware) -> Option<Result<Credential, String>> {
+/// The chain that came with the chip, or the wrong one that a fault shows to a connection.
+fn on_die(fw: &mut Firmware, connecting: bool) -> Option<Result<Credential, String>> {
+    if connecting && let Some(wrong) = host_based_tls::wrong_chain(fw) {
+        let made = Credential::new(&wrong.shown, &wrong.key);
+        return Some(made.map_err(|error| error.to_string()));
+    }
     if let Some(credential) = &fw.web.credentials.on_die {
         return Some(Ok(credential.clone()));
     }

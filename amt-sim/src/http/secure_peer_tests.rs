@@ -260,3 +260,56 @@ fn it_is_remembered() {
     let (answer, _) = ask(&mut fw, &chain, &general(), Version::Tls12);
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
+
+/// A wrong chain is shown as it is, and counted: the third connection sees the genuine one.
+#[test]
+fn a_wrong_chain_is_shown() {
+    let chain = TestChain::good();
+    let mut fw = armed("lunar-lake-20", &chain, Sha256, Rules::default());
+    fw.faults.arm("odca=rotating-leaf*2".parse().unwrap());
+    let mut shown = || {
+        let (answer, shown) = ask(&mut fw, &chain, &general(), Version::Tls13);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        shown
+    };
+    let (first, second, third) = (shown(), shown(), shown());
+    assert_ne!(first[0], second[0]);
+    assert_eq!(first[1..], second[1..]);
+    let genuine = OnDieChain::for_device(fw.seed, "LNL", 20).unwrap();
+    assert_eq!(third, genuine.shown(ChainForm::Six));
+    let struck = |event: &Event| matches!(event, Event::FaultInjected { .. });
+    assert_eq!(
+        events(&mut fw).iter().filter(|event| struck(event)).count(),
+        2
+    );
+}
+
+/// What faults do to CommitChanges: whether it is obeyed, and what of its answer comes through.
+#[rstest]
+#[case::cut("commit=cut*1", Mode::SetupHostBased, 0)]
+#[case::lost("commit=drop*1", Mode::Admin, 0)]
+#[case::inside("commit=truncate-40*1", Mode::Admin, 40)]
+#[case::half("commit=half*1", Mode::HalfAdmin, 0)]
+fn a_commit_that_goes_wrong(#[case] fault: &str, #[case] mode: Mode, #[case] length: usize) {
+    let chain = TestChain::good();
+    let mut fw = armed("lunar-lake-20", &chain, Sha256, Rules::default());
+    let realm = fw.identity.digest_realm.clone();
+    fw.state.admin_ha1 = Some(digest_a1("admin", &realm, PASSWORD));
+    fw.state.mebx_password_set = true;
+    fw.faults.arm(fault.parse().unwrap());
+    let (answer, _) = ask(&mut fw, &chain, &commit(), Version::Tls13);
+    assert_eq!((fw.mode(), answer.len()), (mode, length));
+    // Whatever state that left: there is a way on.
+    match mode {
+        Mode::SetupHostBased => {
+            let (answer, _) = ask(&mut fw, &chain, &commit(), Version::Tls13);
+            assert!(answer.contains(">0<"), "{answer}");
+        }
+        Mode::HalfAdmin => {
+            fw.trigger(crate::device::Trigger::StopConfiguration)
+                .unwrap();
+            assert_eq!(fw.mode(), Mode::PreProvisioning);
+        }
+        _ => {}
+    }
+}

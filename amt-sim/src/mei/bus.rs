@@ -593,7 +593,10 @@ impl Bus {
                     FaultEffect::Status(status) => session::set_status(client, &mut bytes, *status),
                     FaultEffect::DelayMs(_) => delay += fault.effect.delay().unwrap_or_default(),
                     // An errno belongs to a system call; the answer's own call is the read.
-                    FaultEffect::Errno(_) => {}
+                    FaultEffect::Errno(_)
+                    | FaultEffect::Cut
+                    | FaultEffect::Half
+                    | FaultEffect::Chain(_) => {}
                 }
             }
             fw.record(Event::Sent {

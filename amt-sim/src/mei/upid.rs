@@ -98,8 +98,8 @@ fn platform_id(fw: &mut Firmware) -> Writer {
         return Writer::new();
     }
     // Where the chip has authorities of its own, the identifier is that of its ROM authority's certificate.
-    let hardware = match host_based_tls::on_die(fw) {
-        Some(chain) if fw.enforced(Rule::UPID_BOUND_TO_ROM) => chain.hardware_id(),
+    let hardware = match host_based_tls::exhibit(fw) {
+        Some(chain) if fw.enforced(Rule::UPID_BOUND_TO_ROM) => chain.hardware_id,
         _ => fw.identity.upid_hardware,
     };
     let vendor = fw.profile.platform.oem_platform_id.as_deref();

@@ -17,12 +17,13 @@ use p384::ecdsa::signature::Signer as _;
 use p384::elliptic_curve::sec1::ToEncodedPoint as _;
 use p384::pkcs8::EncodePrivateKey as _;
 use rcgen::{
-    CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, Issuer, KeyIdMethod,
+    CertificateParams, CustomExtension, DistinguishedName, IsCa, Issuer, KeyIdMethod,
     PublicKeyData, SerialNumber, SignatureAlgorithm, SigningKey, date_time_ymd,
 };
 use sha2::{Digest as _, Sha256};
 
-use super::odca_names::{Names, Place};
+use super::odca_der as der;
+use super::odca_names::{Names, Place, Purpose};
 use super::{AuthorityError, odca_root};
 use crate::device::Seed;
 
@@ -48,24 +49,45 @@ impl OnDieChain {
     /// Places of the certificates below the root.
     const ROM: usize = 3;
 
-    /// The chain of the device with this seed, on a platform such as `LNL`, for firmware of this AMT version.
+    /// The chain of the device with this seed, on a platform such as `LNL`, for firmware of this AMT version: the one
+    /// that it sets itself up with.
     pub fn for_device(seed: Seed, family: &str, amt: u16) -> Result<Self, AuthorityError> {
-        let names = Names::of(family, amt);
-        let mut issuer = Holder::new(project(), Place::Root)?;
-        let mut certificates = vec![odca_root::usual()?];
-        for place in Place::BELOW_ROOT {
-            let drawn_from = if place.is_shared() { project() } else { seed };
-            let holder = Holder::new(drawn_from, place)?;
-            certificates.push(holder.certify(&names, &issuer)?);
-            issuer = holder;
+        Self::for_purpose(seed, family, amt, Purpose::Rcfg)
+    }
+
+    /// The chain whose leaf signs what WS-Management is asked to vouch for.
+    pub fn for_ws_man(seed: Seed, family: &str, amt: u16) -> Result<Self, AuthorityError> {
+        Self::for_purpose(seed, family, amt, Purpose::WsMan)
+    }
+
+    fn for_purpose(
+        seed: Seed,
+        family: &str,
+        amt: u16,
+        purpose: Purpose,
+    ) -> Result<Self, AuthorityError> {
+        let mut chain = Self::of(&links(seed, &Names::of(family, amt), purpose)?)?;
+        if let Some(root) = chain.certificates.last_mut() {
+            *root = odca_root::usual()?;
+        }
+        Ok(chain)
+    }
+
+    /// Each link certified by the one before it, the first by itself.
+    pub(super) fn of(links: &[Link]) -> Result<Self, AuthorityError> {
+        let mut certificates = Vec::new();
+        let mut issuer = links.first();
+        for link in links {
+            if let Some(by) = issuer {
+                certificates.push(link.certify(by)?);
+            }
+            issuer = Some(link);
         }
         certificates.reverse();
-        // The loop ends with the leaf.
-        let key = issuer.secret.to_pkcs8_der();
-        let key = key.map_err(|error| AuthorityError::Key(error.to_string()))?;
+        let key = links.last().map(|leaf| leaf.holder.pkcs8.clone());
         Ok(Self {
             certificates,
-            key: key.as_bytes().to_vec(),
+            key: key.unwrap_or_default(),
         })
     }
 
@@ -89,12 +111,15 @@ impl OnDieChain {
 
     /// The hardware part of the unique platform identifier: twenty bytes, the rest of the field is zero.
     pub fn hardware_id(&self) -> [u8; 32] {
-        let rom = self.certificates.get(Self::ROM);
-        let hash = Sha256::digest(rom.map_or(&[][..], Vec::as_slice));
-        let mut id = [0; 32];
-        id[..20].copy_from_slice(&hash[..20]);
-        id
+        hardware_id(self.certificates.get(Self::ROM).map_or(&[], Vec::as_slice))
     }
+}
+
+/// The identifier of the device whose ROM authority has this certificate.
+pub(super) fn hardware_id(rom: &[u8]) -> [u8; 32] {
+    let mut id = [0; 32];
+    id[..20].copy_from_slice(&Sha256::digest(rom)[..20]);
+    id
 }
 
 /// What is the same for all devices is drawn from this one number, and as public as it is.
@@ -102,65 +127,109 @@ pub(super) const fn project() -> Seed {
     Seed(0)
 }
 
-/// Whoever has a key: an authority or the device's TLS server.
-pub(super) struct Holder {
-    place: Place,
-    secret: SecretKey,
-    /// Uncompressed point.
-    public: Vec<u8>,
-    pub(super) serial: [u8; 16],
+/// A chain before it is certified, root first.
+pub(super) fn links(
+    seed: Seed,
+    names: &Names,
+    purpose: Purpose,
+) -> Result<Vec<Link>, AuthorityError> {
+    let mut links: Vec<Link> = Place::ALL
+        .into_iter()
+        .map(|place| Link::new(seed, names, place, purpose))
+        .collect::<Result<_, _>>()?;
+    if let Some(root) = links.first_mut() {
+        root.made = Some(odca_root::usual()?);
+    }
+    Ok(links)
 }
 
-impl Holder {
-    pub(super) fn new(seed: Seed, place: Place) -> Result<Self, AuthorityError> {
-        // A number beyond the order of the curve is no key. One draw in 2^190 is.
-        let secret = (0..8).find_map(|turn| {
-            let purpose = format!("on-die key of {place:?}");
-            SecretKey::from_slice(&seed.bytes::<48>(&purpose, turn)).ok()
-        });
-        let secret = secret.ok_or_else(|| AuthorityError::Key("no key was drawn".to_owned()))?;
-        let mut serial: [u8; 16] = seed.bytes(&format!("on-die serial of {place:?}"), 0);
-        serial[0] = serial[0] & 0x7f | 0x40;
+/// One certificate of a chain before it is made.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    pub(super) holder: Holder,
+    pub(super) subject: DistinguishedName,
+    pub(super) serial: [u8; 16],
+    /// First day of its validity.
+    pub(super) since: (i32, u8, u8),
+    /// The day after the last.
+    pub(super) until: (i32, u8, u8),
+    /// It may certify others.
+    pub(super) authority: bool,
+    /// It is a TLS server's.
+    pub(super) server: bool,
+    /// Where it would be revoked, and in whose name if that is not its issuer's.
+    pub(super) list: Option<(String, Option<DistinguishedName>)>,
+    /// Somebody signed it who has the issuer's name, but not the issuer's key.
+    pub(super) forged_by: Option<SecretKey>,
+    /// It was certified elsewhere.
+    pub(super) made: Option<Vec<u8>>,
+}
+
+impl Link {
+    pub(super) fn new(
+        seed: Seed,
+        names: &Names,
+        place: Place,
+        purpose: Purpose,
+    ) -> Result<Self, AuthorityError> {
+        let seed = if place.is_shared() { project() } else { seed };
+        // Leaves of several purposes hang from one authority.
+        let name = match (place, purpose) {
+            (Place::Leaf, Purpose::Rcfg) | (Place::Root, _) => format!("{place:?}"),
+            (Place::Leaf, _) => format!("{place:?} {purpose:?}"),
+            _ => format!("{place:?}"),
+        };
+        let indirectly = place
+            .is_revoked_indirectly()
+            .then(|| names.subject(Place::Intermediate, purpose));
         Ok(Self {
-            place,
-            public: secret
-                .public_key()
-                .to_encoded_point(false)
-                .as_bytes()
-                .to_vec(),
-            secret,
-            serial,
+            holder: Holder::new(seed, &name)?,
+            subject: names.subject(place, purpose),
+            serial: serial(seed, &name),
+            since: names.since(place),
+            until: (2050, 1, 1),
+            authority: place != Place::Leaf,
+            server: place == Place::Leaf,
+            list: names.revocation_list(place).map(|uri| (uri, indirectly)),
+            forged_by: None,
+            made: None,
         })
     }
 
     /// The certificate that `issuer` gives this one.
-    fn certify(&self, names: &Names, issuer: &Self) -> Result<Vec<u8>, AuthorityError> {
-        let params = self.params(names);
-        let issuer_params = issuer.params(names);
-        let issuer = Issuer::from_params(&issuer_params, issuer);
-        Ok(params.signed_by(self, &issuer)?.der().to_vec())
+    fn certify(&self, issuer: &Self) -> Result<Vec<u8>, AuthorityError> {
+        if let Some(made) = &self.made {
+            return Ok(made.clone());
+        }
+        let params = self.params();
+        let issuer_params = issuer.params();
+        let signer = Holder {
+            secret: self
+                .forged_by
+                .clone()
+                .unwrap_or_else(|| issuer.holder.secret.clone()),
+            ..issuer.holder.clone()
+        };
+        let issuer = Issuer::from_params(&issuer_params, &signer);
+        Ok(params.signed_by(&self.holder, &issuer)?.der().to_vec())
     }
 
-    pub(super) fn params(&self, names: &Names) -> CertificateParams {
+    pub(super) fn params(&self) -> CertificateParams {
+        let day = |(year, month, day)| date_time_ymd(year, month, day);
         let mut params = CertificateParams::default();
-        params.distinguished_name = names.subject(self.place);
-        let (year, month, day) = names.since(self.place);
-        params.not_before = date_time_ymd(year, month, day);
-        params.not_after = date_time_ymd(2050, 1, 1) - std::time::Duration::from_secs(1);
+        params.distinguished_name = self.subject.clone();
+        params.not_before = day(self.since);
+        params.not_after = day(self.until) - std::time::Duration::from_secs(1);
         params.serial_number = Some(SerialNumber::from(self.serial.to_vec()));
-        params.key_identifier_method = KeyIdMethod::PreSpecified(self.key_identifier());
+        params.key_identifier_method = KeyIdMethod::PreSpecified(self.holder.key_identifier());
         params.use_authority_key_identifier_extension = true;
         // The others are written out, for their order and what is critical of them.
         params.is_ca = IsCa::NoCa;
-        params.custom_extensions = self.extensions(names);
+        params.custom_extensions = self.extensions();
         params
     }
 
-    fn key_identifier(&self) -> Vec<u8> {
-        Sha256::digest(&self.public)[..20].to_vec()
-    }
-
-    fn extensions(&self, names: &Names) -> Vec<CustomExtension> {
+    fn extensions(&self) -> Vec<CustomExtension> {
         const SUBJECT_KEY: &[u64] = &[2, 5, 29, 14];
         const KEY_USAGE: &[u64] = &[2, 5, 29, 15];
         const CONSTRAINTS: &[u64] = &[2, 5, 29, 19];
@@ -173,31 +242,81 @@ impl Holder {
             extension
         };
         let mut all = Vec::new();
-        if self.place == Place::Leaf {
-            all.push(critical(CONSTRAINTS, der::sequence(&[])));
-            // digitalSignature and keyEncipherment.
-            all.push(critical(KEY_USAGE, der::tlv(0x03, &[5, 0xa0])));
-            let server = der::tlv(0x06, &[0x2b, 6, 1, 5, 5, 7, 3, 1]);
-            all.push(critical(EXTENDED_USAGE, der::sequence(&[server])));
-        } else {
-            all.push(plain(SUBJECT_KEY, der::tlv(0x04, &self.key_identifier())));
-            let authority = der::tlv(0x01, &[0xff]);
+        if self.authority {
+            let identifier = der::tlv(der::OCTET_STRING, &self.holder.key_identifier());
+            all.push(plain(SUBJECT_KEY, identifier));
+            let authority = der::tlv(der::BOOLEAN, &[0xff]);
             all.push(critical(CONSTRAINTS, der::sequence(&[authority])));
             // keyCertSign and cRLSign.
-            all.push(critical(KEY_USAGE, der::tlv(0x03, &[1, 0x06])));
+            all.push(critical(KEY_USAGE, der::tlv(der::BIT_STRING, &[1, 0x06])));
+        } else {
+            all.push(critical(CONSTRAINTS, der::sequence(&[])));
+            // digitalSignature and keyEncipherment.
+            all.push(critical(KEY_USAGE, der::tlv(der::BIT_STRING, &[5, 0xa0])));
         }
-        if let Some(uri) = names.revocation_list(self.place) {
-            let uri = der::tlv(0x86, uri.as_bytes());
-            let name = der::tlv(0xa0, &der::tlv(0xa0, &uri));
-            let mut point = vec![name];
-            if self.place.is_revoked_indirectly() {
-                let issuer = der::name(&names.subject(Place::Intermediate));
-                point.push(der::tlv(0xa2, &der::tlv(0xa4, &issuer)));
+        if self.server {
+            let server = der::tlv(der::OID, &[0x2b, 6, 1, 5, 5, 7, 3, 1]);
+            all.push(critical(EXTENDED_USAGE, der::sequence(&[server])));
+        }
+        if let Some((uri, issuer)) = &self.list {
+            let mut point = vec![der::tlv(
+                0xa0,
+                &der::tlv(0xa0, &der::tlv(0x86, uri.as_bytes())),
+            )];
+            if let Some(issuer) = issuer {
+                point.push(der::tlv(0xa2, &der::tlv(0xa4, &der::name(issuer))));
             }
             let points = der::sequence(&[der::sequence(&point)]);
             all.push(plain(DISTRIBUTION_POINTS, points));
         }
         all
+    }
+}
+
+/// Sixteen octets, positive and not zero.
+pub(super) fn serial(seed: Seed, name: &str) -> [u8; 16] {
+    let mut serial: [u8; 16] = seed.bytes(&format!("on-die serial of {name}"), 0);
+    serial[0] = serial[0] & 0x7f | 0x40;
+    serial
+}
+
+/// Whoever has a key: an authority or the device's TLS server.
+#[derive(Clone)]
+pub(super) struct Holder {
+    pub(super) secret: SecretKey,
+    /// Uncompressed point.
+    pub(super) public: Vec<u8>,
+    pub(super) pkcs8: Vec<u8>,
+    pub(super) algorithm: &'static SignatureAlgorithm,
+}
+
+impl std::fmt::Debug for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Holder").finish_non_exhaustive()
+    }
+}
+
+impl Holder {
+    pub(super) fn new(seed: Seed, name: &str) -> Result<Self, AuthorityError> {
+        // A number beyond the order of the curve is no key. One draw in 2^190 is.
+        let secret = (0..8).find_map(|turn| {
+            let purpose = format!("on-die key of {name}");
+            SecretKey::from_slice(&seed.bytes::<48>(&purpose, turn)).ok()
+        });
+        let secret = secret.ok_or_else(|| AuthorityError::Key("no key was drawn".to_owned()))?;
+        let pkcs8 = secret.to_pkcs8_der();
+        let pkcs8 = pkcs8.map_err(|error| AuthorityError::Key(error.to_string()))?;
+        let point = secret.public_key().to_encoded_point(false);
+        Ok(Self {
+            public: point.as_bytes().to_vec(),
+            pkcs8: pkcs8.as_bytes().to_vec(),
+            secret,
+            algorithm: &rcgen::PKCS_ECDSA_P384_SHA384,
+        })
+    }
+
+    pub(super) fn key_identifier(&self) -> Vec<u8> {
+        Sha256::digest(&self.public)[..20].to_vec()
     }
 }
 
@@ -207,63 +326,27 @@ impl PublicKeyData for Holder {
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P384_SHA384
+        self.algorithm
     }
 }
 
 impl SigningKey for Holder {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let signer = p384::ecdsa::SigningKey::from(&self.secret);
-        let signed: Result<p384::ecdsa::Signature, _> = signer.try_sign(message);
-        match signed {
-            Ok(signature) => Ok(signature.to_der().as_bytes().to_vec()),
-            Err(_) => Err(rcgen::Error::RemoteKeyError),
-        }
+        sign(&self.secret, message).ok_or(rcgen::Error::RemoteKeyError)
     }
 }
 
-/// The little DER that goes into extensions: tag, length, content.
-pub(super) mod der {
-    use super::{DistinguishedName, DnType};
+/// ECDSA over SHA-384, as DER.
+pub(super) fn sign(secret: &SecretKey, message: &[u8]) -> Option<Vec<u8>> {
+    let signer = p384::ecdsa::SigningKey::from(secret);
+    let signed: p384::ecdsa::Signature = signer.try_sign(message).ok()?;
+    Some(signed.to_der().as_bytes().to_vec())
+}
 
-    pub(in super::super) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
-        let mut out = vec![tag];
-        match u8::try_from(content.len()) {
-            Ok(short @ ..0x80) => out.push(short),
-            Ok(long) => out.extend([0x81, long]),
-            // Nothing here comes near 64 KiB.
-            Err(_) => {
-                out.push(0x82);
-                out.extend((content.len() as u16).to_be_bytes());
-            }
-        }
-        out.extend(content);
-        out
-    }
-
-    pub(super) fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
-        tlv(0x30, &parts.concat())
-    }
-
-    /// A name of common names and units, as the certificate maker writes it.
-    pub(super) fn name(name: &DistinguishedName) -> Vec<u8> {
-        let parts: Vec<_> = name
-            .iter()
-            .map(|(kind, value)| {
-                let number = match kind {
-                    DnType::OrganizationalUnitName => 11,
-                    _ => 3,
-                };
-                let text = match value {
-                    rcgen::DnValue::Utf8String(text) => text.as_bytes(),
-                    _ => &[],
-                };
-                let pair = sequence(&[tlv(0x06, &[0x55, 4, number]), tlv(0x0c, text)]);
-                tlv(0x31, &pair)
-            })
-            .collect();
-        sequence(&parts)
-    }
+/// Signs with a key in PKCS#8: what a leaf vouches for. `None` for a key of another kind.
+pub(crate) fn sign_with(pkcs8: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+    use p384::pkcs8::DecodePrivateKey as _;
+    sign(&SecretKey::from_pkcs8_der(pkcs8).ok()?, message)
 }
 
 #[cfg(test)]

@@ -26,8 +26,22 @@ pub(super) enum Place {
     Leaf,
 }
 
+/// What a leaf is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Remote configuration: the TLS server of set-up.
+    Rcfg,
+    /// What WS-Management signs.
+    WsMan,
+    /// The audit log's signature.
+    AuditLog,
+    /// Platform trust technology, which is no part of AMT.
+    Ptt,
+}
+
 impl Place {
-    pub(super) const BELOW_ROOT: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
+        Self::Root,
         Self::Intermediate,
         Self::Issuing,
         Self::Rom,
@@ -41,9 +55,32 @@ impl Place {
         matches!(self, Self::Root | Self::Intermediate | Self::Issuing)
     }
 
+    /// Who certifies it.
+    pub(super) const fn above(self) -> Self {
+        match self {
+            Self::Root | Self::Intermediate => Self::Root,
+            Self::Issuing => Self::Intermediate,
+            Self::Rom => Self::Issuing,
+            Self::Kernel => Self::Rom,
+            Self::Amt => Self::Kernel,
+            Self::Leaf => Self::Amt,
+        }
+    }
+
     /// The intermediate authority revokes it in the issuer's stead.
     pub(super) const fn is_revoked_indirectly(self) -> bool {
         matches!(self, Self::Kernel | Self::Amt | Self::Leaf)
+    }
+}
+
+impl Purpose {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Rcfg => "RCFG",
+            Self::WsMan => "WS-MAN",
+            Self::AuditLog => "AuditL",
+            Self::Ptt => "PTT",
+        }
     }
 }
 
@@ -76,7 +113,7 @@ impl Names {
         }
     }
 
-    pub(super) fn subject(&self, place: Place) -> DistinguishedName {
+    pub(super) fn subject(&self, place: Place, purpose: Purpose) -> DistinguishedName {
         let mut name = DistinguishedName::new();
         match place {
             Place::Root => {
@@ -92,7 +129,7 @@ impl Names {
                 name.push(DnType::OrganizationalUnitName, self.authority(place));
                 name.push(DnType::CommonName, "www.intel.com");
             }
-            _ => name.push(DnType::CommonName, self.common_name(place)),
+            _ => name.push(DnType::CommonName, self.common_name(place, purpose)),
         }
         name
     }
@@ -113,11 +150,12 @@ impl Names {
         }
     }
 
-    fn common_name(&self, place: Place) -> String {
+    fn common_name(&self, place: Place, purpose: Purpose) -> String {
         let family = &self.family;
         match (place, self.style) {
-            (Place::Leaf, Style::Soc) => "AMT RCFG".to_owned(),
-            (Place::Leaf, _) => "iAMT CSME IDevID RCFG".to_owned(),
+            (Place::Leaf, _) if purpose == Purpose::Ptt => format!("CSME {family} PTT  01SVN"),
+            (Place::Leaf, Style::Soc) => format!("AMT {}", purpose.word()),
+            (Place::Leaf, _) => format!("iAMT CSME IDevID {}", purpose.word()),
             (Place::Amt, Style::Soc) => format!("ODCA 2 CSME {family} SOC SVN 01 AMT   CA"),
             (Place::Amt, _) => format!("CSME {family} AMT  01SVN"),
             (Place::Kernel, Style::Soc) => format!("ODCA 2 CSME {family} SOC SVN 01 Kernel CA"),

@@ -12,8 +12,9 @@ use std::sync::OnceLock;
 use rcgen::{CustomExtension, Issuer, SerialNumber};
 
 use super::AuthorityError;
-use super::odca::{Holder, der, project};
-use super::odca_names::{Names, Place};
+use super::odca::{Link, project};
+use super::odca_der as der;
+use super::odca_names::{Names, Place, Purpose};
 
 /// Bytes of the root that rpc-go and others have compiled in, and so of ours.
 const LENGTH: usize = 702;
@@ -43,11 +44,12 @@ pub(crate) fn of_length(length: usize) -> Result<Vec<u8>, AuthorityError> {
 }
 
 fn search(length: usize) -> Result<Vec<u8>, AuthorityError> {
-    let holder = Holder::new(project(), Place::Root)?;
+    // Of the names in a chain, the root's is the same on all platforms.
+    let root = Link::new(project(), &Names::of("", 0), Place::Root, Purpose::Rcfg)?;
     for serial in SERIAL.rev() {
-        for comment in [None, fitting(&holder, serial, length)?] {
+        for comment in [None, fitting(&root, serial, length)?] {
             for counter in 0..SIGNATURES {
-                let made = make(&holder, serial, counter, comment)?;
+                let made = make(&root, serial, counter, comment)?;
                 if made.len() == length {
                     return Ok(made);
                 }
@@ -62,11 +64,11 @@ fn search(length: usize) -> Result<Vec<u8>, AuthorityError> {
 }
 
 /// About how long the comment must be.
-fn fitting(holder: &Holder, serial: usize, length: usize) -> Result<Option<usize>, AuthorityError> {
+fn fitting(root: &Link, serial: usize, length: usize) -> Result<Option<usize>, AuthorityError> {
     let mut comment = 1;
     // The second and third time correct for headers that became longer.
     for _ in 0..3 {
-        let made = make(holder, serial, 0, Some(comment))?.len();
+        let made = make(root, serial, 0, Some(comment))?.len();
         match (comment + length).checked_sub(made) {
             Some(wanted @ 1..) => comment = wanted,
             _ => return Ok(None),
@@ -76,29 +78,28 @@ fn fitting(holder: &Holder, serial: usize, length: usize) -> Result<Option<usize
 }
 
 fn make(
-    holder: &Holder,
+    root: &Link,
     serial: usize,
     counter: u32,
     comment: Option<usize>,
 ) -> Result<Vec<u8>, AuthorityError> {
+    const IA5_STRING: u8 = 0x16;
     const COMMENT: &[u64] = &[2, 16, 840, 1, 113_730, 1, 13];
     const TEXT: &str = "This root belongs to the software device amt-sim. Its key is public: trust it in tests only. ";
-    // Of the names in a chain, the root's is the same on all platforms.
-    let names = Names::of("", 0);
-    let mut params = holder.params(&names);
-    let mut number = holder.serial.to_vec();
+    let mut params = root.params();
+    let mut number = root.serial.to_vec();
     number.truncate(serial - 4);
     number.extend(counter.to_be_bytes());
     params.serial_number = Some(SerialNumber::from(number));
     if let Some(length) = comment {
         let text: Vec<u8> = TEXT.bytes().cycle().take(length).collect();
-        let content = der::tlv(0x16, &text);
+        let content = der::tlv(IA5_STRING, &text);
         let extension = CustomExtension::from_oid_content(COMMENT, content);
         params.custom_extensions.push(extension);
     }
-    let own = holder.params(&names);
-    let issuer = Issuer::from_params(&own, holder);
-    Ok(params.signed_by(holder, &issuer)?.der().to_vec())
+    let own = root.params();
+    let issuer = Issuer::from_params(&own, &root.holder);
+    Ok(params.signed_by(&root.holder, &issuer)?.der().to_vec())
 }
 
 #[cfg(test)]

@@ -15,11 +15,13 @@
 mod client_certificate;
 mod credential;
 mod failure;
+mod key_log;
 mod stream;
 mod trust;
 
 pub use credential::{Credential, CredentialError};
 pub use failure::{Failure, FailureKind};
+pub use key_log::KeyLog;
 pub use stream::{ClientCertificates, Established, Settings, TlsStream, Version};
 pub use trust::{Judge, ends_at_root};
 

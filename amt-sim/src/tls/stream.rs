@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::client_certificate::AnyCertificate;
 use super::credential::{Credential, provider};
 use super::failure::Failure;
+use super::key_log::KeyLog;
 use super::trust::{Judge, to_rustls};
 use crate::time::UnixTime;
 
@@ -89,7 +90,16 @@ pub struct TlsStream {
 impl TlsStream {
     /// A connection that the peer has just opened.
     pub fn new(credential: &Credential, settings: Settings<'_>) -> Self {
-        match connect(credential, settings) {
+        Self::logged(credential, settings, None)
+    }
+
+    /// The same; whoever has the log can read the connection.
+    pub fn logged(
+        credential: &Credential,
+        settings: Settings<'_>,
+        key_log: Option<KeyLog>,
+    ) -> Self {
+        match connect(credential, settings, key_log) {
             Ok(connection) => Self::with(Some(connection), None),
             Err(error) => Self::with(None, Some(Failure::of(&error, None))),
         }
@@ -263,6 +273,7 @@ impl TimeProvider for DeviceTime {
 fn connect(
     credential: &Credential,
     settings: Settings<'_>,
+    key_log: Option<KeyLog>,
 ) -> Result<ServerConnection, rustls::Error> {
     let time = to_rustls(settings.at);
     let versions: Vec<&'static SupportedProtocolVersion> = settings
@@ -288,6 +299,9 @@ fn connect(
     // Every connection stands for itself: a device that goes through a power cycle forgets its sessions anyway.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    if let Some(key_log) = key_log {
+        config.key_log = Arc::new(key_log);
+    }
     let mut connection = ServerConnection::new(Arc::new(config))?;
     connection.set_buffer_limit(None);
     Ok(connection)

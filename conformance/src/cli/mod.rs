@@ -8,6 +8,7 @@ mod doctor;
 mod explain;
 mod ledger;
 mod list;
+mod report;
 mod run;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use amt_sim::diagnostic::Diagnostic;
 use clap::{Args, Parser, Subcommand};
 
+use crate::report::Format;
 use crate::requirement::Ledger;
 use crate::role::Misbehaviour;
 use crate::role::target::Programs;
@@ -44,9 +46,11 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run scenarios; writes DIR/report.json and DIR/junit.xml
+    /// Run scenarios; writes DIR/report.json, junit.xml, report.sarif, report.html, a badge
     #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
+    /// Draw a report again from its report.json
+    Report(ReportArgs),
     /// List scenarios, or targets, or facts
     List(ListArgs),
     /// Check scenario and target files; those that come with the program when none is named
@@ -105,6 +109,19 @@ struct RunArgs {
     /// Runs at a time; as many as there are processors when absent
     #[arg(long, value_name = "N")]
     jobs: Option<std::num::NonZeroUsize>,
+    /// Also write everything that is needed to look into the runs elsewhere: journals, captures, scenarios. The captures
+    /// hold what is secret
+    #[arg(long, value_name = "FILE.zip|DIR")]
+    bundle: Option<PathBuf>,
+    /// Of which runs the report keeps what went over the wire: findings or all
+    #[arg(long, value_name = "WHICH", default_value = "findings", value_parser = parse_evidence)]
+    evidence: EvidenceChoice,
+    /// Do not take passwords and keys out of the report
+    #[arg(long)]
+    show_secrets: bool,
+    /// Print annotations for GitHub Actions; they are printed anyway where GITHUB_ACTIONS is set
+    #[arg(long)]
+    github: bool,
     /// Warnings count as findings
     #[arg(long)]
     strict: bool,
@@ -114,6 +131,39 @@ struct RunArgs {
     /// Switch off a rule of the device: the suite must notice
     #[arg(long, value_name = "RULE")]
     without: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct EvidenceChoice {
+    all: bool,
+}
+
+fn parse_evidence(text: &str) -> Result<EvidenceChoice, String> {
+    match text {
+        "findings" => Ok(EvidenceChoice { all: false }),
+        "all" => Ok(EvidenceChoice { all: true }),
+        _ => Err("write findings or all".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// The folder that `conformance run --report` wrote, or a report.json
+    #[arg(value_name = "DIR|FILE", default_value = "report")]
+    report: PathBuf,
+    /// Print it as terminal, junit, sarif, github, badge, badge-json or html; all files are written anew when absent
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    format: Option<Format>,
+    /// Write to this file instead
+    #[arg(long, value_name = "FILE", requires = "format")]
+    output: Option<PathBuf>,
+}
+
+fn parse_format(text: &str) -> Result<Format, String> {
+    Format::named(text).ok_or_else(|| {
+        let known: Vec<&str> = Format::ALL.iter().map(|format| format.word()).collect();
+        format!("known: {}", known.join(", "))
+    })
 }
 
 #[derive(Debug, Args)]
@@ -285,6 +335,7 @@ fn shown(errors: &[Diagnostic]) -> String {
 fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
     match command {
         Command::Run(args) => run::run(args, console),
+        Command::Report(args) => report::report(args, console),
         Command::List(args) => list::list(args, console),
         Command::Check { files } => check::check(files, console),
         Command::Ledger(args) => ledger::ledger(args, console),

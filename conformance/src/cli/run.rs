@@ -10,9 +10,11 @@ use amt_sim::Rules;
 use amt_sim::host::backend::{self, Choice as BackendChoice};
 
 use super::{BackendArgs, Console, RunArgs, Stop, shelf};
-use crate::report::{Invocation, Report, Style, Subject as Subjects, Terminal, Timing, rfc3339};
+use crate::report::{
+    Invocation, Report, Style, Subject as Subjects, Terminal, Timing, github, rfc3339, write_bundle,
+};
 use crate::role::target::{ExternalAgent, Target, TargetError, program_version};
-use crate::run::{Choice, Engine, Plan, Run, Subject, repeat, run_all};
+use crate::run::{Choice, Engine, Evidence, Plan, Run, Subject, repeat, run_all};
 use crate::scenario::Library;
 
 pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
@@ -74,14 +76,13 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
 
     let started = SystemTime::now();
     let clock = Instant::now();
-    let runs = play(
-        &plan,
-        &engine,
-        args.repeat,
-        Pace::of(args, console),
-        jobs,
-        console,
-    )?;
+    let evidence = Evidence {
+        all: args.evidence.all,
+        show_secrets: args.show_secrets,
+        capture: args.bundle.is_some(),
+    };
+    let pace = Pace::of(args, console);
+    let runs = play(&plan, &engine, args.repeat, pace, jobs, evidence, console)?;
     let invocation = Invocation {
         filter: args.filter.clone(),
         profile: args.profile.clone(),
@@ -109,12 +110,19 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
             args.report.display()
         ))
     })?;
+    if let Some(path) = &args.bundle {
+        write_bundle(&report, path)
+            .map_err(|error| Stop::wrong(format!("cannot write {}: {error}", path.display())))?;
+    }
     let folder = args.report.display().to_string();
     write!(
         console.out,
         "{}",
         terminal(console).summary(&report, &folder)
     )?;
+    if args.github || std::env::var_os("GITHUB_ACTIONS").is_some_and(|set| set == "true") {
+        write!(console.out, "{}", github(&report))?;
+    }
     console.out.flush()?;
     Ok(report.exit_code)
 }
@@ -134,6 +142,7 @@ fn play(
     times: NonZeroU32,
     mut pace: Pace,
     jobs: NonZeroUsize,
+    evidence: Evidence,
     console: &mut Console,
 ) -> Result<Vec<Run>, Stop> {
     let drawing = terminal(console);
@@ -148,7 +157,11 @@ fn play(
     run_all(
         &plan.cases,
         jobs,
-        |case| repeat(times, exact, || engine.run(case)),
+        |case| {
+            let mut run = repeat(times, exact, || engine.run_for(case, evidence));
+            evidence.settle(&mut run);
+            run
+        },
         progress,
         |run| {
             runs.push(run);

@@ -272,6 +272,14 @@ impl serde::Serialize for Fact {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Fact {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name)
+            .ok_or_else(|| serde::de::Error::custom(format!("there is no fact `{name}`")))
+    }
+}
+
 /// A value as people read it: texts without quotes.
 pub fn show(value: &Value) -> String {
     match value {

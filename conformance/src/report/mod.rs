@@ -2,27 +2,42 @@
 //!
 //! The shape of `report.json` is documented in `docs/report.md` and versioned by [`Report::VERSION`].
 
+mod badge;
+mod bundle;
+mod findings;
+mod github;
+mod html;
 mod junit;
+mod layout;
+mod sarif;
 mod terminal;
+mod zip;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
+pub use badge::{badge_json, badge_svg};
+pub use bundle::write_bundle;
+pub use findings::{Finding, findings};
+pub use github::github;
+pub use html::html;
 pub use junit::junit;
+use layout::Layout;
+pub use sarif::sarif;
 pub use terminal::{Style, Terminal};
 
 use crate::requirement::{Grade, Ledger, Level, Party};
-use crate::run::{CheckVerdict, Run, Verdict};
+use crate::run::{CheckVerdict, Evidence, Run, Verdict};
 use crate::words::words;
 
 /// The whole of one invocation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
-    pub format: &'static str,
+    pub format: String,
     pub version: u32,
     pub tool: Tool,
     pub subject: Subject,
@@ -37,55 +52,59 @@ pub struct Report {
     pub exit_code: u8,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tool {
-    pub name: &'static str,
-    pub version: &'static str,
+    pub name: String,
+    pub version: String,
 }
 
+/// A word of the format that does not come from the file it is read from.
+type Word = &'static str;
+
 /// Who was tried.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Subject {
-    /// `reference` or `agent`.
-    pub kind: &'static str,
+    /// `reference`, or the part that a real program plays: `agent`, `sca`, `console`.
+    #[serde(deserialize_with = "subject_kind")]
+    pub kind: Word,
     pub name: String,
     pub title: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
     /// As the program tells it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program_version: Option<String>,
     /// How the program saw its `/dev/mei0`, and why so.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
 }
 
 /// What was asked for: enough to run it again.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Invocation {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     pub seed: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub misbehave: Option<String>,
     /// Device rules that were switched off.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
 }
 
 /// The only part that differs between two runs of the same with a reference role.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Timing {
     /// RFC 3339, UTC.
     pub started: String,
     pub duration_ms: u64,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     pub runs: usize,
     /// Runs by verdict.
@@ -108,13 +127,16 @@ words! {
     }
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RequirementRow {
     pub id: String,
     pub level: Level,
     pub who: Party,
     pub grade: Grade,
     pub text: String,
+    /// Where it is written, or where it was seen.
+    #[serde(default)]
+    pub source: String,
     pub verdict: RequirementVerdict,
     pub checks_passed: usize,
     pub checks_failed: usize,
@@ -130,17 +152,21 @@ impl Report {
         subject: Subject,
         invocation: Invocation,
         timing: Timing,
-        runs: Vec<Run>,
+        mut runs: Vec<Run>,
         ledger: &Ledger,
         strict: bool,
     ) -> Self {
+        // Whoever wants more, or less taken out, has done it before.
+        for run in &mut runs {
+            Evidence::default().settle(run);
+        }
         let summary = Summary::of(&runs);
         Self {
-            format: Self::FORMAT,
+            format: Self::FORMAT.to_owned(),
             version: Self::VERSION,
             tool: Tool {
-                name: "conformance",
-                version: env!("CARGO_PKG_VERSION"),
+                name: "conformance".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
             },
             exit_code: exit_code(&runs, strict),
             requirements: requirement_rows(&runs, ledger),
@@ -152,7 +178,51 @@ impl Report {
         }
     }
 
-    /// Writes `report.json`, `junit.xml`, and the journal of every run that somebody may want to look into.
+    /// Reads a report again: the file, or the folder that it is in.
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        let path = match path.is_dir() {
+            true => path.join("report.json"),
+            false => path.to_owned(),
+        };
+        let text = fs::read_to_string(&path).map_err(|error| ReadError::File {
+            path: path.clone(),
+            error,
+        })?;
+        /// What must be right before the rest can be.
+        #[derive(Deserialize)]
+        struct Head {
+            format: String,
+            version: u32,
+        }
+        let wrong = |error| ReadError::Json {
+            path: path.clone(),
+            error,
+        };
+        let head: Head = serde_json::from_str(&text).map_err(wrong)?;
+        if head.format != Self::FORMAT || head.version != Self::VERSION {
+            return Err(ReadError::Version {
+                path,
+                format: head.format,
+                version: head.version,
+            });
+        }
+        serde_json::from_str(&text).map_err(wrong)
+    }
+
+    /// The text of `report.json`.
+    pub fn to_json(&self) -> io::Result<String> {
+        let mut out = Vec::new();
+        // Short lines for people to compare; the arrows of a sequence are for programs.
+        self.serialize(&mut serde_json::Serializer::with_formatter(
+            &mut out,
+            Layout::default(),
+        ))?;
+        out.push(b'\n');
+        String::from_utf8(out).map_err(io::Error::other)
+    }
+
+    /// Writes `report.json` and everything that is drawn from it, and the journal of every run that somebody may
+    /// want to look into.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let journals = folder.join("journal");
         fs::create_dir_all(&journals)?;
@@ -163,18 +233,103 @@ impl Report {
             }
         }
         for run in self.runs.iter().filter(|run| keeps_journal(run)) {
-            let mut file = io::BufWriter::new(fs::File::create(journals.join(journal_name(run)))?);
-            for entry in &run.journal {
-                serde_json::to_writer(&mut file, entry)?;
-                file.write_all(b"\n")?;
-            }
-            file.flush()?;
+            let file = fs::File::create(journals.join(journal_name(run)))?;
+            write_journal(run, io::BufWriter::new(file))?;
         }
-        let mut json = serde_json::to_string_pretty(self)?;
-        json.push('\n');
-        fs::write(folder.join("report.json"), json)?;
-        fs::write(folder.join("junit.xml"), junit(self))
+        fs::write(folder.join("report.json"), self.to_json()?)?;
+        for format in Format::ALL {
+            if let Some(name) = format.file() {
+                fs::write(folder.join(name), self.draw(*format))?;
+            }
+        }
+        Ok(())
     }
+
+    /// The report in this format.
+    pub fn draw(&self, format: Format) -> String {
+        let pretty = |value: serde_json::Value| {
+            // A tree of JSON values has nothing that JSON cannot write.
+            serde_json::to_string_pretty(&value).unwrap_or_default() + "\n"
+        };
+        match format {
+            Format::Terminal => {
+                let terminal = Terminal::default();
+                let runs = self.runs.chunk_by(|a, b| a.scenario == b.scenario);
+                runs.map(|runs| terminal.scenario(runs)).collect()
+            }
+            Format::Junit => junit(self),
+            Format::Sarif => pretty(sarif(self)),
+            Format::Github => github(self),
+            Format::Badge => badge_svg(self),
+            Format::BadgeJson => pretty(badge_json(self)),
+            Format::Html => html(self),
+        }
+    }
+}
+
+words! {
+    /// What a report can be drawn as.
+    Format {
+        Terminal = "terminal",
+        Junit = "junit",
+        Sarif = "sarif",
+        /// Annotations of GitHub Actions.
+        Github = "github",
+        Badge = "badge",
+        /// For the endpoint badge of shields.io.
+        BadgeJson = "badge-json",
+        Html = "html",
+    }
+}
+
+impl Format {
+    /// The file beside `report.json`; none for what is only printed.
+    pub const fn file(self) -> Option<&'static str> {
+        match self {
+            Self::Terminal | Self::Github => None,
+            Self::Junit => Some("junit.xml"),
+            Self::Sarif => Some("report.sarif"),
+            Self::Badge => Some("badge.svg"),
+            Self::BadgeJson => Some("badge.json"),
+            Self::Html => Some("report.html"),
+        }
+    }
+}
+
+/// Why a report cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    #[error("cannot read {}: {error}; `conformance run --report DIR` writes one", path.display())]
+    File { path: PathBuf, error: io::Error },
+    #[error("{} is no report of this program: {error}", path.display())]
+    Json {
+        path: PathBuf,
+        error: serde_json::Error,
+    },
+    #[error("{} is a {format} of version {version}; this program reads {} of version {}", path.display(), Report::FORMAT, Report::VERSION)]
+    Version {
+        path: PathBuf,
+        format: String,
+        version: u32,
+    },
+}
+
+fn subject_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    ["reference", "agent", "sca", "console"]
+        .into_iter()
+        .find(|known| *known == word)
+        .ok_or_else(|| serde::de::Error::custom(format!("there is no subject of kind `{word}`")))
+}
+
+/// The journal of a run, an entry a line.
+pub(crate) fn write_journal(run: &Run, mut out: impl Write) -> io::Result<()> {
+    for entry in &run.journal {
+        serde_json::to_writer(&mut out, entry)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
 }
 
 /// Runs whose journal is written out.
@@ -259,6 +414,7 @@ fn requirement_rows(runs: &[Run], ledger: &Ledger) -> Vec<RequirementRow> {
                 who: requirement.who,
                 grade: requirement.grade,
                 text: requirement.text.clone(),
+                source: requirement.source.clone(),
                 verdict,
                 checks_passed: passed,
                 checks_failed: failed,

@@ -12,7 +12,7 @@ pub mod target;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::fact::{Fact, Facts, Feature};
 use crate::scenario::Outcome;
@@ -45,7 +45,7 @@ pub enum Ending {
 }
 
 /// One run of a real program.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Process {
     /// Program and arguments as they were given.
     pub command: Vec<String>,

@@ -77,6 +77,7 @@ impl Asked<'_> {
             actual: None,
             blame: None,
             note: None,
+            rests_on: Vec::new(),
             place: Place {
                 line: self.line,
                 journal: None,

@@ -2,12 +2,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use amt_sim::{Device, Entry, Event, Fault, Mode, Preset, Rules};
 
 use super::check::{Asked, Scene, judge, mode_word};
+use super::evidence::{Captured, Evidence};
 use super::plan::Case;
+use super::secrets::Secrets;
+use super::sequence::Epoch;
 use super::verdict::{Blame, Check, CheckVerdict, Run, Verdict};
 use super::world::World;
 use crate::fact::{Facts, Truth};
@@ -56,13 +59,22 @@ const REFERENCE_LIMIT: Duration = Duration::from_secs(300);
 impl Engine<'_> {
     /// Runs one case to its verdict. Never panics, whatever happens inside.
     pub fn run(&self, case: &Case<'_>) -> Run {
-        self.run_tampered(case, Tampering::None)
+        self.run_with(case, Tampering::None, Evidence::default())
     }
 
     /// The same with roles that the harness itself holds back.
     pub fn run_tampered(&self, case: &Case<'_>, tampering: Tampering) -> Run {
+        self.run_with(case, tampering, Evidence::default())
+    }
+
+    /// The same, with what is wanted of it beside the verdict.
+    pub fn run_for(&self, case: &Case<'_>, evidence: Evidence) -> Run {
+        self.run_with(case, Tampering::None, evidence)
+    }
+
+    fn run_with(&self, case: &Case<'_>, tampering: Tampering, evidence: Evidence) -> Run {
         let mut run = empty_run(case);
-        let subject = AssertUnwindSafe(|| self.try_run(case, tampering));
+        let subject = AssertUnwindSafe(|| self.try_run(case, tampering, evidence));
         match catch_unwind(subject) {
             Ok(Ok(done)) => run = done,
             Ok(Err(why)) => {
@@ -97,7 +109,12 @@ impl Engine<'_> {
         run
     }
 
-    fn try_run(&self, case: &Case<'_>, tampering: Tampering) -> Result<Run, String> {
+    fn try_run(
+        &self,
+        case: &Case<'_>,
+        tampering: Tampering,
+        evidence: Evidence,
+    ) -> Result<Run, String> {
         if let Some(reason) = self.not_applicable(case) {
             return Ok(Run {
                 verdict: Verdict::NotApplicable,
@@ -105,7 +122,24 @@ impl Engine<'_> {
                 ..empty_run(case)
             });
         }
-        let device = self.device(case).map_err(|error| error.to_string())?;
+        let mut device = self.device(case).map_err(|error| error.to_string())?;
+        device.record_streams(true);
+        device.record_secrets(evidence.capture);
+        // Device time begins about now, on the clock that counts for this subject.
+        let epoch = match self.subject {
+            Subject::Reference => Epoch {
+                power_on: Duration::from_secs(u64::try_from(device.clock().0).unwrap_or_default()),
+                real_time: false,
+            },
+            Subject::Agent(_) => Epoch {
+                power_on: SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default(),
+                real_time: true,
+            },
+        };
+        let mut secrets = Secrets::default();
+        secrets.look_into(&device);
         let mode = mode_word(&device);
         let world = match self.subject {
             Subject::Reference => World::in_virtual_time(device),
@@ -121,6 +155,8 @@ impl Engine<'_> {
             checks: Vec::new(),
             faults: case.scenario.device.faults.clone(),
             tampering,
+            epoch,
+            secrets,
         };
         Ok(Run {
             mode,
@@ -175,6 +211,7 @@ fn empty_run(case: &Case<'_>) -> Run {
         id: case.id(),
         scenario: case.scenario.id.clone(),
         title: case.scenario.title.clone(),
+        file: case.scenario.file.clone(),
         profile: case.profile.name.clone(),
         mode: String::new(),
         seed: case.seed,
@@ -189,7 +226,9 @@ fn empty_run(case: &Case<'_>) -> Run {
         remarks: Vec::new(),
         processes: Vec::new(),
         device_time_ms: 0,
+        sequence: None,
         journal: Vec::new(),
+        captured: Captured::default(),
     }
 }
 
@@ -207,6 +246,9 @@ struct Stage<'e> {
     /// Everything that the device was told to do wrong.
     faults: Vec<Fault>,
     tampering: Tampering,
+    epoch: Epoch,
+    /// What the device knew and nobody else should.
+    secrets: Secrets,
 }
 
 /// The last action.
@@ -295,6 +337,8 @@ impl Stage<'_> {
             report.ending = Ending::Outcome(Outcome::Failed);
         }
         self.truth = Some(self.world.truth());
+        let secrets = &mut self.secrets;
+        self.world.with(|device| secrets.look_into(device));
         self.last = Some(Acted {
             report,
             took,
@@ -388,6 +432,12 @@ impl Stage<'_> {
             processes: report.processes,
             device_time_ms: u64::try_from(self.world.now().as_millis()).unwrap_or(u64::MAX),
             journal,
+            captured: Captured {
+                recording: self.world.with(Device::take_recording),
+                epoch: self.epoch,
+                secrets: self.secrets,
+                ..Captured::default()
+            },
             ..empty_run(self.case)
         }
     }

@@ -3,15 +3,22 @@
 mod blame;
 mod check;
 mod engine;
+mod evidence;
 mod plan;
 mod pool;
 mod repeat;
+mod secrets;
+mod sequence;
 mod verdict;
+mod wire_text;
 mod world;
 
 pub use engine::{Engine, Subject, Tampering};
+pub use evidence::{Captured, Evidence};
 pub use plan::{Case, Choice, Plan, PlanError, Shard, select};
 pub use pool::run_all;
 pub use repeat::repeat;
+pub use secrets::{SecretKind, Secrets};
+pub use sequence::{Arrow, Detail, Epoch, Lane, Sequence, Way};
 pub use verdict::{Blame, Check, CheckVerdict, JournalLine, Place, Repeats, Run, Verdict};
 pub use world::{RealDevice, VirtualDevice, World};

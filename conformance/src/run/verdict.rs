@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use amt_sim::Entry;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::evidence::Captured;
+use super::sequence::{Sequence, in_words};
 use crate::fact::{Fact, Value};
 use crate::requirement::Level;
 use crate::role::Process;
@@ -52,25 +54,28 @@ words! {
 }
 
 /// One scenario on one device.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     /// `SCENARIO@PROFILE`
     pub id: String,
     pub scenario: String,
     pub title: String,
     pub profile: String,
+    /// File that the scenario stands in, below the root of the project.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file: String,
     /// Mode at power-on, in the journal's words.
     pub mode: String,
     pub seed: u64,
     pub verdict: Verdict,
     /// Why that verdict, where the checks alone do not say it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The target file expects this run to fail, and says why.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_failing: Option<String>,
     /// What came of running it several times; absent after one run.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats: Option<Repeats>,
     /// What the scenario claims to prove.
     pub requirements: Vec<String>,
@@ -84,13 +89,19 @@ pub struct Run {
     pub processes: Vec<Process>,
     /// Device time from power-on to the end.
     pub device_time_ms: u64,
+    /// What went where, and what it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<Sequence>,
     /// The whole record. Kept out of `report.json`; written beside it where the verdict asks for it.
     #[serde(skip)]
     pub journal: Vec<Entry>,
+    /// What the sequence and a capture are made of.
+    #[serde(skip)]
+    pub captured: Captured,
 }
 
 /// The same run, done several times.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repeats {
     pub times: u32,
     /// Runs by verdict.
@@ -100,42 +111,60 @@ pub struct Repeats {
 }
 
 /// One expectation of a scenario on one device.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Check {
     pub requirement: String,
     pub severity: Level,
     pub verdict: CheckVerdict,
     /// What was looked at, such as `version`.
     pub about: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blame: Option<Blame>,
     /// Why that party.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Assumptions about real firmware that this rests on: the requirement itself, or answers of the action that it
+    /// judges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rests_on: Vec<String>,
     pub place: Place,
 }
 
 /// Where to look.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Place {
     /// Line of the scenario file.
     pub line: usize,
     /// The journal line where things went apart, if one can be named.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<u64>,
     /// That line and its neighbours.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub around: Vec<JournalLine>,
 }
 
 /// A journal entry as it stands in the journal's file.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JournalLine(pub Entry);
+
+impl JournalLine {
+    /// The entry in one line, for people.
+    pub fn in_words(&self) -> String {
+        let Entry { seq, at, event } = &self.0;
+        let at = at.as_nanos() / 1000;
+        format!(
+            "{seq:>5} {:>8}.{:03} ms  {}",
+            at / 1000,
+            at % 1000,
+            in_words(event)
+        )
+    }
+}
 
 impl Run {
     /// Whether this run calls for attention: an unexpected failure, or an unexpected pass.

@@ -40,7 +40,7 @@ impl World {
         Self::Real(RealDevice { device, journal })
     }
 
-    fn with<R>(&self, act: impl FnOnce(&mut Device) -> R) -> R {
+    pub(super) fn with<R>(&self, act: impl FnOnce(&mut Device) -> R) -> R {
         match self {
             Self::Virtual(world) => act(&mut world.lock().device),
             Self::Real(world) => world.device.with(None, act),

@@ -19,10 +19,10 @@ pub(crate) use check::LONGEST_SUFFIX;
 pub use hash::{CertificateHash, Certificates, HashAlgorithm, HashSet};
 pub use mac::Mac;
 pub use sections::{
-    Assumptions, Capabilities, DynamicDns, Features, FirmwareUpdate, FirmwareVersions, HostReset,
-    Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State, LanInterface, LmeDrop, LmeNumbers, MeReset, MeiClient,
-    MeiLink, Network, Platform, RemoteAccess, SetupServer, Timings, Tunnel, TunnelTrigger,
-    WhileDisabled,
+    Assumptions, Capabilities, DynamicDns, Features, FirmwareUpdate, FirmwareVersions,
+    HostBasedAgain, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State, LanInterface, LmeDrop,
+    LmeNumbers, MeReset, MeiClient, MeiLink, Network, Platform, RemoteAccess, SetupServer, Timings,
+    Tunnel, TunnelTrigger, WhileDisabled,
 };
 pub use tls::Tls;
 pub use web::Web;

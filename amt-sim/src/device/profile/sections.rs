@@ -434,10 +434,27 @@ pub struct Assumptions {
     /// Which number a new LME channel gets.
     #[serde(default)]
     pub lme_numbers: LmeNumbers,
+    /// How long a device waits for the server that StartConfigurationHBased announced, in milliseconds; 0 is for ever.
+    #[serde(default)]
+    pub host_based_wait_ms: u64,
+    /// What a second StartConfigurationHBased does while the device waits.
+    #[serde(default)]
+    pub host_based_again: HostBasedAgain,
     /// In set-up over TLS, DigestPassword may be 32 hex digits instead of base64 of 16 octets. One management server
     /// writes it so, and logs in afterwards.
     #[serde(default = "yes")]
     pub hex_digest_password: bool,
+}
+
+/// A second StartConfigurationHBased while the device waits for the server of the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostBasedAgain {
+    /// Status 3, as StartConfiguration in set-up mode.
+    #[default]
+    Refused,
+    /// The new server takes the place of the old one.
+    Taken,
 }
 
 /// Which number a new LME channel gets.

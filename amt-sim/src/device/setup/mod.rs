@@ -27,6 +27,7 @@ pub(crate) use proof::Proof;
 pub use record::{AdminRecord, ClientRecord, ProvisioningRecord};
 pub use refusal::{SetupMethod, SetupRefusal};
 
+use super::fault::FaultEffect;
 use super::firmware::Firmware;
 use super::journal::Event;
 use super::mode::{ControlMode, Mode, Trigger};
@@ -47,6 +48,12 @@ pub(crate) struct Runtime {
     mode_changes: u64,
     /// Made when it is first asked for.
     on_die: Option<std::sync::Arc<crate::pki::OnDieChain>>,
+    /// What wrong on-die chains depend on.
+    pub(crate) turn: crate::pki::Turn,
+    /// When a device that waits for its server gives up.
+    waits_until: Option<crate::time::Instant>,
+    /// What becomes of the answer to the CommitChanges under way.
+    pub(crate) commit_fault: Option<FaultEffect>,
 }
 
 impl Runtime {

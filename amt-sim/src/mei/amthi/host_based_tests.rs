@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::*;
-use crate::device::{Event, Interface, Mode};
+use crate::device::{Event, HostBasedAgain, Interface, Mode};
 use crate::http::testing::{events, with_profile};
 
 fn firmware(profile: &str, mode: Mode) -> Firmware {
@@ -106,4 +106,50 @@ fn twice() {
     assert_eq!(fw.state.announced, None);
     ask(&mut fw, &data(2)).unwrap();
     assert_eq!(fw.state.announced.unwrap().hash, "02".repeat(32));
+}
+
+/// Firmware that takes the second call forgets the first one's server.
+#[test]
+fn twice_where_the_second_is_taken() {
+    let mut profile = crate::device::Profile::builtin("lunar-lake-20").unwrap();
+    profile.assumptions.host_based_again = HostBasedAgain::Taken;
+    let mut fw = with_profile(
+        profile,
+        Mode::PreProvisioning,
+        crate::device::Rules::default(),
+    );
+    let data = |digest: u8| request(390, 2, &[digest; 32], 0, 0, b"");
+    ask(&mut fw, &data(1)).unwrap();
+    ask(&mut fw, &data(2)).unwrap();
+    assert_eq!(fw.mode(), Mode::SetupHostBased);
+    assert_eq!(fw.state.announced.unwrap().hash, "02".repeat(32));
+}
+
+#[rstest]
+#[case(Mode::Disabled, Err(Status::INVALID_AMT_MODE))]
+#[case(Mode::PreProvisioning, Ok(()))]
+#[case(Mode::SetupOutOfBand, Err(Status::INVALID_AMT_MODE))]
+#[case(Mode::SetupElapsed, Err(Status::INVALID_AMT_MODE))]
+#[case(Mode::SetupHostBased, Err(Status::INVALID_AMT_MODE))]
+#[case(Mode::HalfClient, Err(Status::INVALID_AMT_MODE))]
+#[case(Mode::HalfAdmin, Err(Status::INVALID_AMT_MODE))]
+#[case(Mode::Client, Err(Status::INVALID_AMT_MODE))]
+#[case(Mode::Admin, Err(Status::INVALID_AMT_MODE))]
+fn in_every_state(#[case] mode: Mode, #[case] expected: Result<(), Status>) {
+    let mut fw = firmware("lunar-lake-20", mode);
+    let answer = ask(&mut fw, &request(390, 2, &[7; 32], 0, 0, b""));
+    assert_eq!(answer.map(|_| ()), expected);
+}
+
+/// The hash is told as the chain that stands in has it.
+#[rstest]
+#[case("odca=wrong-cn", true)]
+#[case("odca=other-leaf", false)]
+fn the_hash_of_a_wrong_chain(#[case] fault: &str, #[case] fits: bool) {
+    let mut fw = firmware("lunar-lake-20", Mode::PreProvisioning);
+    fw.faults.arm(fault.parse().unwrap());
+    let answer = ask(&mut fw, &request(390, 2, &[7; 32], 0, 0, b"")).unwrap();
+    let shown = crate::device::setup::host_based_tls::wrong_chain(&mut fw).unwrap();
+    let hash = crate::pki::fingerprint(HashAlgorithm::Sha256, &shown.shown[0]);
+    assert_eq!(answer[1..33] == hash, fits);
 }

@@ -56,6 +56,11 @@ pub(crate) fn receive(fw: &mut Firmware, message: &[u8]) -> Vec<Vec<u8>> {
     vec![frame::answer(header.command, status, &data)]
 }
 
+/// How the field calls a command, by its whole number such as `0x0400_001a`, whatever firmware knows it.
+pub fn command_name(command: u32) -> Option<&'static str> {
+    table::name(Command(command))
+}
+
 /// The operation number of a message, without class bits.
 pub(crate) fn command_number(message: &[u8]) -> Option<u32> {
     Header::split(message).map(|(header, _)| header.command.operation())

@@ -125,6 +125,11 @@ pub(super) const COMMANDS: &[Command] = commands! {
     0x0400_008E GetCiraLog                        Bytes(1),  CiraLog,         Reads,    cira_log::cira_log;
 };
 
+pub(super) fn name(id: Id) -> Option<&'static str> {
+    let row = COMMANDS.binary_search_by_key(&id, |command| command.id);
+    row.ok().map(|index| COMMANDS[index].name)
+}
+
 /// The row of a command, when this firmware knows it.
 pub(super) fn find(id: Id, profile: &Profile) -> Option<&'static Command> {
     let row = COMMANDS.binary_search_by_key(&id, |command| command.id);

@@ -33,7 +33,9 @@ use crate::apf::{
     self, DATA_HEADER, DisconnectReason, GlobalRequest, Message, OpenFailure, PORT_FORWARDING,
     ParseError, ProtocolVersion, Route, SuccessForm, Trigger,
 };
-use crate::device::{Event, Firmware, LmeDrop, Mode, Party, Rule, assumed};
+use crate::device::{
+    Event, FaultEffect, FaultPoint, Firmware, LmeDrop, Mode, Occasion, Party, Rule, assumed,
+};
 use crate::mei::{ClientKind, ClientProperties};
 
 /// Bytes that a host may send on a channel before it is credited. MicroLMS sends them in one message, so they
@@ -284,6 +286,18 @@ impl<P: Ports> Session<P> {
                 OpenFailure::PROHIBITED
             }
         };
+        const OCCASION: Occasion = Occasion {
+            at: FaultPoint::Channel,
+            client: None,
+            command: None,
+        };
+        if let Some(FaultEffect::Status(reason)) = fw.strike(OCCASION).map(|fault| fault.effect) {
+            let port = match route {
+                Route::Forwarded(ends) => ends.port,
+                _ => 0,
+            };
+            return refuse(fw, port, OpenFailure(reason));
+        }
         let Route::Forwarded(ends) = route else {
             let reason = otherwise(fw, Rule::LME_CHANNEL_TYPE, OpenFailure::UNKNOWN_TYPE);
             return refuse(fw, 0, reason);

@@ -2,7 +2,7 @@
 
 use super::super::After;
 use crate::device::setup::out_of_band::{self, ExtendRefusal};
-use crate::device::{
+use crate::device::{FaultEffect, FaultPoint, Occasion, 
     ControlMode, Firmware, Interface, Mode, Principal, ProvisioningState, Realm, Refusal, Rule, Trigger, assumed,
     check_password,
 };
@@ -113,6 +113,26 @@ fn put_setup(change: &mut Change<'_>) -> Result<Applied, Fault> {
 
 /// Ends setup mode, or puts TLS settings of an operational device into force.
 fn commit_changes(call: &mut Call<'_>) -> Outcome {
+    const OCCASION: Occasion = Occasion {
+        at: FaultPoint::Commit,
+        client: None,
+        command: None,
+    };
+    if let Some(fault) = call.fw.strike(OCCASION) {
+        let effect = fault.effect;
+        call.fw.setup.commit_fault = Some(effect.clone());
+        match effect {
+            FaultEffect::Cut => return Outcome::status(status::INTERNAL_ERROR),
+            FaultEffect::Status(value) => return Outcome::status(value),
+            FaultEffect::Half => {
+                return match call.fw.trigger(Trigger::CommitHalted) {
+                    Ok(_) => Outcome::status(status::INTERNAL_ERROR).then(After::PortsRestart),
+                    Err(refusal) => refused(refusal),
+                };
+            }
+            _ => {}
+        }
+    }
     let before = call.fw.mode();
     // Source: public agents; firmware has no administrator to hand over to before that.
     if before.control_mode() == ControlMode::None && call.fw.state.admin_ha1.is_none() {

@@ -20,6 +20,8 @@ families! {
     setup;
     /// General settings, versions, time, leaving provisioning.
     general;
+    /// What a device proves itself with after set-up.
+    authenticate;
     /// TLS settings, certificates and keys.
     tls;
     /// CIRA: servers, policies, environment detection, proxies.

@@ -1,6 +1,7 @@
 //! What the classes answer to requests, what they keep of them, and what an unprovision erases.
 
 mod access;
+mod authenticate;
 mod logs;
 mod network;
 mod odd;
