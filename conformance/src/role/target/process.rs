@@ -90,6 +90,7 @@ pub(super) fn run(invocation: &Invocation, front: Option<Front<'_>>) -> io::Resu
 }
 
 /// A program that runs. Dropping it ends it, with everything that it started.
+#[derive(Debug)]
 pub(super) struct Live {
     /// Gone once it was finished.
     program: Option<Program>,
@@ -230,6 +231,7 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
+#[derive(Debug)]
 enum Program {
     Plain(Child),
     Fronted(Running),
