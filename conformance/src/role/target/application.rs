@@ -151,6 +151,11 @@ impl Site<'_> {
         Ok(())
     }
 
+    /// Where the device is on the network.
+    pub fn address(&self) -> IpAddr {
+        self.values.address
+    }
+
     /// Where the application hears Hello.
     fn hello(&self) -> Result<SocketAddr, String> {
         let text = self.application.service.hello.fill_service(&self.values);
@@ -236,13 +241,19 @@ impl Site<'_> {
     }
 
     /// Waits until the application is done with the device, or gives up. What it came to, and a remark.
-    pub fn wait(&mut self, device: &SharedDevice) -> (Ending, Option<String>) {
+    /// `heard_of` counts what the application has done to the device.
+    pub fn wait(
+        &mut self,
+        device: &SharedDevice,
+        heard_of: impl Fn() -> usize,
+    ) -> (Ending, Option<String>) {
         let service = &self.application.service;
         let Some(started) = &mut self.started else {
             let why = "the application was never started".to_owned();
             return (Ending::Configuration(why), None);
         };
         let deadline = Instant::now() + service.within;
+        let mut quiet = Quiet::new(service.quiet);
         loop {
             let printed = started.live.as_ref().map(|(live, _)| live.printed());
             let printed = printed.unwrap_or_default();
@@ -262,8 +273,13 @@ impl Site<'_> {
                 return self.judge_end(ended, &printed);
             }
             if Instant::now() >= deadline {
-                let remark = format!("nothing came of it within {:?}", service.within);
+                let remark = format!("still at work after {:?}", service.within);
                 return (Ending::Outcome(Outcome::Hung), Some(remark));
+            }
+            // Whoever gave up without a word leaves the device alone.
+            if quiet.is_over(&heard_of) {
+                let remark = format!("it left the device alone for {:?}", service.quiet);
+                return (Ending::Outcome(Outcome::Failed), Some(remark));
             }
             thread::sleep(LOOK_AGAIN);
         }
@@ -300,6 +316,39 @@ impl Site<'_> {
         let _ = hello.stop();
         let _ = ports.stop();
         told.into_iter().collect()
+    }
+}
+
+/// Notices when a number has stood still for long. Counting may cost something, so it is not done at every look.
+struct Quiet {
+    limit: Duration,
+    number: usize,
+    since: Instant,
+    looked: Instant,
+}
+
+impl Quiet {
+    fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            number: 0,
+            since: Instant::now(),
+            looked: Instant::now(),
+        }
+    }
+
+    fn is_over(&mut self, count: &impl Fn() -> usize) -> bool {
+        const EVERY: Duration = Duration::from_millis(500);
+        if self.looked.elapsed() < EVERY {
+            return false;
+        }
+        self.looked = Instant::now();
+        let number = count();
+        if number != self.number {
+            self.number = number;
+            self.since = Instant::now();
+        }
+        self.since.elapsed() >= self.limit
     }
 }
 

@@ -308,6 +308,7 @@ fn capture(stream: Option<impl Read + Send + 'static>, closed: &mpsc::Sender<()>
 
 /// By what the processes are known that a program started: any one will do, for one that leaves them all behind wants
 /// to stay.
+#[derive(Debug)]
 struct Signs {
     /// A variable that they inherit, unless somebody cleans their environment.
     mark: Vec<u8>,

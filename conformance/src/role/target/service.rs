@@ -33,6 +33,8 @@ pub struct Service {
     pub done: Option<Regex>,
     /// It has given up once it has printed this.
     pub failed: Option<Regex>,
+    /// It has given up once it has opened no connection to the device for so long.
+    pub quiet: Duration,
     /// How long it may take from the device's start.
     pub within: Duration,
 }
@@ -69,6 +71,7 @@ pub(super) fn parse_service(table: &Table<'_, '_>, findings: &Findings) -> Optio
             .map_or(Duration::from_secs(otherwise), |time| time.value)
     };
     let (ready_within, within) = (time("ready_within", 60), time("within", 120));
+    let quiet = time("quiet", 20);
     let hello = table.require_string("hello");
     let address = table
         .string("address")
@@ -107,6 +110,7 @@ pub(super) fn parse_service(table: &Table<'_, '_>, findings: &Findings) -> Optio
         told,
         done,
         failed,
+        quiet,
         within,
     })
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
-use super::process::{Ended, Invocation, run};
 use super::Target;
+use super::process::{Ended, Invocation, run};
 use crate::scenario::Template;
 use crate::scenario::placeholder::Values;
 use crate::wire::http;
