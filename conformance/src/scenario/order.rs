@@ -117,6 +117,109 @@ words! {
     }
 }
 
+words! {
+    /// Whom the console gives the one-time password.
+    OtpForm {
+        Both = "both",
+        /// There is none.
+        None = "none",
+        OnlySca = "only-sca",
+        OnlyAgent = "only-agent",
+        /// The agent gets another one than the SCA.
+        Different = "different",
+        /// The agent's ends in another letter.
+        LastLetterDiffers = "last-letter-differs",
+        /// The agent's has one letter more.
+        Longer = "longer",
+        /// Seven letters.
+        Short = "short",
+        /// Thirty-three letters.
+        Long = "long",
+    }
+}
+
+words! {
+    /// What the SCA of the secure flow looks at beside the hash that it was told.
+    LooksFor {
+        /// The chain.
+        Chain = "chain",
+        /// The chain, and what the platform says of its hardware.
+        Platform = "platform",
+        /// Both, and the revocation lists.
+        Lists = "lists",
+    }
+}
+
+words! {
+    /// What a stranger's Hello looks like.
+    HelloForm {
+        /// The device's own, once more.
+        Genuine = "genuine",
+        /// The device's own in two pieces.
+        InTwo = "in-two",
+        ByteByByte = "byte-by-byte",
+        /// Version 2, that of pre-shared keys.
+        Version2 = "version-2",
+        Version4 = "version-4",
+        Credentials2 = "credentials-2",
+        Retry15 = "retry-15",
+        Count34 = "count-34",
+        /// One hash more is announced than comes.
+        CountTooHigh = "count-too-high",
+        UnknownAlgorithm = "unknown-algorithm",
+        WrongHashLength = "wrong-hash-length",
+        /// Eight bytes follow.
+        Trailing = "trailing",
+        /// The last ten bytes are missing.
+        Truncated = "truncated",
+        /// A machine that nobody ordered.
+        UnknownUuid = "unknown-uuid",
+        /// A machine that was ordered and stays in its box.
+        OtherMachine = "other-machine",
+        /// It knows no root of the SCA's.
+        OtherRoots = "other-roots",
+    }
+}
+
+words! {
+    /// What the SCA of the secure flow knows of on-die authorities beforehand.
+    Anchors {
+        Root = "root",
+        /// The authorities below the root too.
+        Authorities = "authorities",
+    }
+}
+
+words! {
+    /// Where a stranger's Hello comes from.
+    HelloSource {
+        Device = "device",
+        Elsewhere = "elsewhere",
+    }
+}
+
+words! {
+    /// The machine that takes the device's place.
+    StandIn {
+        /// Ready for set-up, without a one-time password.
+        NoOtp = "no-otp",
+        /// Ready for set-up, with the one-time password of the device.
+        SameOtp = "same-otp",
+        /// Set up already by somebody else.
+        Configured = "configured",
+    }
+}
+
+words! {
+    /// Which hash the console hands down for the device.
+    Announces {
+        /// That of the certificate that the SCA will show.
+        Leaf = "leaf",
+        /// That of another one.
+        Other = "other",
+    }
+}
+
 /// What exactly a role does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
@@ -132,6 +235,13 @@ pub struct Order {
     pub by: LooksAt,
     pub signs_with: RogueSigns,
     pub clock: RogueClock,
+    pub otp: OtpForm,
+    pub hello: HelloForm,
+    pub from: HelloSource,
+    pub stand_in: StandIn,
+    pub looks_for: LooksFor,
+    pub anchors: Anchors,
+    pub announces: Announces,
 }
 
 impl Default for Order {
@@ -148,6 +258,13 @@ impl Default for Order {
             by: LooksAt::Both,
             signs_with: RogueSigns::Own,
             clock: RogueClock::Untouched,
+            otp: OtpForm::Both,
+            hello: HelloForm::Genuine,
+            from: HelloSource::Device,
+            stand_in: StandIn::NoOtp,
+            looks_for: LooksFor::Platform,
+            anchors: Anchors::Root,
+            announces: Announces::Leaf,
         }
     }
 }
@@ -196,6 +313,32 @@ impl Order {
                 set(&mut order.chain, table, findings, "chain", ChainForm::ALL);
                 order.take_algorithm(table);
             }
+            Action::ConsoleSetUpSecure => {
+                let forms = CertificateForm::ALL;
+                set(
+                    &mut order.certificate,
+                    table,
+                    findings,
+                    "certificate",
+                    forms,
+                );
+                set(
+                    &mut order.looks_for,
+                    table,
+                    findings,
+                    "looks_for",
+                    LooksFor::ALL,
+                );
+                set(&mut order.anchors, table, findings, "knows", Anchors::ALL);
+                set(
+                    &mut order.announces,
+                    table,
+                    findings,
+                    "announces",
+                    Announces::ALL,
+                );
+                order.take_algorithm(table);
+            }
             Action::ApplicationUnprovision => {
                 set(&mut order.over, table, findings, "over", Way::ALL);
             }
@@ -212,10 +355,38 @@ impl Order {
             Action::RogueSetupUnsigned => {
                 set(&mut order.clock, table, findings, "clock", RogueClock::ALL);
             }
+            Action::ConsoleOrder => set(&mut order.otp, table, findings, "otp", OtpForm::ALL),
+            Action::ScaConfigure => {
+                let forms = CertificateForm::ALL;
+                set(
+                    &mut order.certificate,
+                    table,
+                    findings,
+                    "certificate",
+                    forms,
+                );
+            }
+            Action::StrangerHello => {
+                set(&mut order.hello, table, findings, "form", HelloForm::ALL);
+                set(&mut order.from, table, findings, "from", HelloSource::ALL);
+            }
+            Action::StrangerStandIn => {
+                set(
+                    &mut order.stand_in,
+                    table,
+                    findings,
+                    "machine",
+                    StandIn::ALL,
+                );
+            }
             Action::CheckerCheck => set(&mut order.by, table, findings, "by", LooksAt::ALL),
             Action::AgentDiscover
             | Action::ConsoleAsk
             | Action::ApplicationSetup
+            | Action::AgentStart
+            | Action::AgentStop
+            | Action::ScaAwaitHello
+            | Action::ScaReturn
             | Action::ApplicationLook => {
                 findings.add(table.span(), format!("`{action}` takes nothing `with` it"));
                 for key in table.keys() {

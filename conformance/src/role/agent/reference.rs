@@ -155,7 +155,9 @@ impl Discovery<'_> {
             | Feature::Recommend
             | Feature::HostSetup
             | Feature::Record
-            | Feature::Check => true,
+            | Feature::Check
+            | Feature::NetworkSetup
+            | Feature::SecureSetup => true,
             Feature::Version => self.ask(AmtCommand::GetCodeVersions),
             Feature::Uuid => self.ask(AmtCommand::GetUuid),
             Feature::Mode => {
