@@ -41,18 +41,35 @@ pub enum Pace {
     Jump,
 }
 
-/// Device time as wall time.
+/// Device time as wall time. It stands still while this machine works out what the device does: slowness is the
+/// device's own, never the processor's. Otherwise an answer that took long to compute would be due before the call that
+/// asked for it is over, which no driver ever shows.
 struct Clock {
     started: WallInstant,
     pace: Pace,
     /// What was leapt over.
     leapt: Duration,
+    /// Since when it has stood still, while it does.
+    stopped: Option<WallInstant>,
+    /// For how long it has stood still before.
+    stood: Duration,
 }
 
 impl Clock {
     fn now(&self) -> Instant {
-        let elapsed = self.started.elapsed();
+        let until = self.stopped.unwrap_or_else(WallInstant::now);
+        let elapsed = (until - self.started).saturating_sub(self.stood);
         Instant::POWER_ON + self.leapt + elapsed.saturating_mul(self.factor())
+    }
+
+    fn stop(&mut self) {
+        self.stopped.get_or_insert_with(WallInstant::now);
+    }
+
+    fn go_on(&mut self) {
+        if let Some(stopped) = self.stopped.take() {
+            self.stood += stopped.elapsed();
+        }
     }
 
     fn factor(&self) -> u32 {
@@ -160,6 +177,8 @@ impl SharedDevice {
                     started: WallInstant::now(),
                     pace,
                     leapt: Duration::ZERO,
+                    stopped: None,
+                    stood: Duration::ZERO,
                 }),
                 watches: Mutex::default(),
                 sinks: Mutex::default(),
@@ -238,6 +257,7 @@ impl SharedDevice {
     /// does not name it any more, and whoever looked before that call would wait for it in vain.
     pub fn with<R>(&self, own: Option<&Watch>, act: impl FnOnce(&mut Device) -> R) -> R {
         let mut device = lock(&self.inner.device);
+        lock(&self.inner.clock).stop();
         let now = self.now();
         let mut fell_due = device.next_wake().is_some_and(|wake| wake <= now);
         let at_first = device.disturbances();
@@ -274,6 +294,7 @@ impl SharedDevice {
             // The program under test must not be failed for our full disk, but the user must know.
             eprintln!("amt-sim: the device's memory was not saved: {error}");
         }
+        lock(&self.inner.clock).go_on();
         drop(device);
         if !disturbed && !fell_due {
             return result;
@@ -366,6 +387,19 @@ mod tests {
         other.clear();
         device.with(Some(&other), |_| ());
         assert!(!is_raised(&reader) && !is_raised(&other));
+    }
+
+    #[test]
+    fn time_stands_still_while_the_device_is_at_work() {
+        let device = SharedDevice::new(Device::builder("tiger-lake-15").build().unwrap());
+        let (before, after) = device.with(None, |_| {
+            let before = device.now();
+            std::thread::sleep(Duration::from_millis(5));
+            (before, device.now())
+        });
+        assert_eq!(before, after);
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(device.now() > after, "it does not go on");
     }
 
     #[test]

@@ -192,6 +192,8 @@ facts! {
     CHECKER_TIME = "checker.time", Check, Kind::Word(&["same", "other"]), truth::nobody_knows;
     /// What the checker concludes.
     CHECKER_VERDICT = "checker.verdict", Check, Kind::Word(&["genuine", "rogue"]), truth::nobody_knows;
+    /// No two machines that the console told the SCA about have the same one-time password.
+    CONSOLE_PASSWORDS_DIFFER = "console.passwords-differ", NetworkSetup, Kind::Flag, truth::nobody_knows;
     /// Status of SetProvisioningServerOTP, as the agent says.
     AGENT_OTP_STATUS = "agent.otp-status", NetworkSetup, Kind::Number, truth::nobody_knows;
     /// Status of StartConfigurationEx, as the agent says.
@@ -203,7 +205,7 @@ facts! {
     /// What the SCA says came of its work.
     SCA_RESULT = "sca.result", NetworkSetup, Kind::Word(&["configured", "stopped"]), truth::nobody_knows;
     /// Why the SCA says that it stopped.
-    SCA_STOPPED_BY = "sca.stopped-by", NetworkSetup, Kind::Word(&["tls", "unreachable", "identity", "realm", "otp-missing", "otp-mismatch", "otp-used", "return-value", "data-missing", "http", "unauthorized", "fault", "closed", "silence", "answer", "certificate", "mode"]), truth::nobody_knows;
+    SCA_STOPPED_BY = "sca.stopped-by", NetworkSetup, Kind::Word(&["tls", "unreachable", "identity", "realm", "otp-missing", "otp-mismatch", "return-value", "data-missing", "http", "unauthorized", "fault", "closed", "silence", "answer", "certificate", "mode"]), truth::nobody_knows;
     /// The method or class at which the SCA says that it stopped.
     SCA_STOPPED_AT = "sca.stopped-at", NetworkSetup, Kind::Text, truth::nobody_knows;
     /// The return value or HTTP status at which the SCA says that it stopped.

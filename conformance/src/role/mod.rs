@@ -264,6 +264,8 @@ words! {
         ScaPlainLogin = "sca-plain-login",
         /// SCA: takes whatever a method returns for success.
         ScaIgnoresReturnValues = "sca-ignores-return-values",
+        /// SCA: takes an error, or no answer at all, for an answer with nothing in it.
+        ScaShrugs = "sca-shrugs",
         /// SCA: does not call SetMEBxPassword.
         ScaSkipsMebx = "sca-skips-mebx",
         /// SCA: calls SetMEBxPassword after CommitChanges.

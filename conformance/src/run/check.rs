@@ -223,11 +223,23 @@ fn judge_fact(fact: Fact, expected: &Expected, asked: Asked<'_>, scene: Scene<'_
                 journal: None,
                 note: Some(why.clone()),
             },
+            // The device is like that and everybody said so: whoever brought it there is to blame.
+            None if is_true(fact, actual, scene) => Cause {
+                note: Some("the device is like that now".to_owned()),
+                ..Cause::of(asked.party)
+            },
             None => of_fact(fact, expected, asked.party, scene.action()),
         };
         check.fail(cause, scene);
     }
     check
+}
+
+/// Whether what was reported is what the device itself is like.
+fn is_true(fact: Fact, actual: Option<&Value>, scene: Scene<'_>) -> bool {
+    fact.is_of_the_device()
+        && actual.is_some()
+        && fact.expected(scene.truth).any_of.contains(&actual.cloned())
 }
 
 fn shown(value: Option<&Value>) -> String {

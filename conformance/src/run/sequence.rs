@@ -473,13 +473,32 @@ pub(crate) fn in_words(event: &Event) -> String {
             Value::String(text) if name == "bytes" => format!("{} bytes", text.len() / 2),
             Value::String(text) => text.clone(),
             Value::Array(list) if list.is_empty() => continue,
-            other => other.to_string(),
+            other => plain(other),
         };
         if name != "kind" {
             words.push(format!("{}={shown}", name.replace('_', "-")));
         }
     }
     words.join(" ")
+}
+
+/// A value without the marks of JSON, as far as it can be read without them.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(plain).collect();
+            items.join(", ")
+        }
+        Value::Object(fields) => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(name, value)| format!("{name} {}", plain(value)))
+                .collect();
+            fields.join(", ")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// A Hello message by its fields; little-endian, its layout is in `amt_sim`'s `setup/hello.rs`.

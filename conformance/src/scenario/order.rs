@@ -172,9 +172,6 @@ words! {
         Trailing = "trailing",
         /// The last ten bytes are missing.
         Truncated = "truncated",
-        Empty = "empty",
-        /// 23 KB that are no Hello.
-        Endless = "endless",
         /// A machine that nobody ordered.
         UnknownUuid = "unknown-uuid",
         /// A machine that was ordered and stays in its box.

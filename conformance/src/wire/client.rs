@@ -100,6 +100,11 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// There is such an instance already.
+    pub fn is_already_there(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.subcode == "AlreadyExists")
+    }
+
     /// The class has no such instance, or the device no such class.
     pub fn is_no_instance(&self) -> bool {
         matches!(self, Self::Fault(fault) if fault.subcode == "DestinationUnreachable")
@@ -181,6 +186,16 @@ impl<'a> Client<'a> {
         self.ask_by(class, keys, Operation::Put(instance))
     }
 
+    /// The same with the whole element as XML.
+    pub fn put_xml(
+        &mut self,
+        class: &str,
+        keys: Selectors<'_>,
+        body: &str,
+    ) -> Result<Element, ClientError> {
+        self.ask_by(class, keys, Operation::PutXml(body))
+    }
+
     /// Makes an instance; `body` is the whole element as XML.
     pub fn create(&mut self, class: &str, body: &str) -> Result<Element, ClientError> {
         self.ask(class, Operation::Create(body))
@@ -259,7 +274,8 @@ impl<'a> Client<'a> {
                     None => Ok(body),
                 }
             }
-            400 => {
+            // A fault comes with this status, but so do pages for people.
+            400 if response.is_soap() => {
                 let body = soap::body(&response.body, &message)?;
                 match body.fault() {
                     Some(fault) => Err(fault.into()),

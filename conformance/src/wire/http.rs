@@ -105,6 +105,12 @@ pub fn response(bytes: &[u8], ended: bool) -> Result<Option<Response>, HttpError
 }
 
 impl Response {
+    /// Whether its body says that it is a SOAP envelope.
+    pub fn is_soap(&self) -> bool {
+        self.header("content-type")
+            .is_some_and(|value| value.to_ascii_lowercase().contains("soap+xml"))
+    }
+
     /// Whether the server closes the connection after it.
     pub fn closes(&self) -> bool {
         let says = |word: &str| word.trim().eq_ignore_ascii_case("close");

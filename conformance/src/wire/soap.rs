@@ -21,6 +21,8 @@ pub enum Operation<'a> {
     Invoke(&'a str, &'a [(&'a str, String)]),
     /// The instance as it shall be.
     Put(&'a Element),
+    /// The same as XML.
+    PutXml(&'a str),
     /// The instance as XML.
     Create(&'a str),
     Delete,
@@ -86,14 +88,14 @@ pub fn envelope_for(
         Operation::Enumerate => format!("{ENUMERATION}/Enumerate"),
         Operation::Pull(_) => format!("{ENUMERATION}/Pull"),
         Operation::Invoke(method, _) => format!("{uri}/{method}"),
-        Operation::Put(_) => format!("{TRANSFER}/Put"),
+        Operation::Put(_) | Operation::PutXml(_) => format!("{TRANSFER}/Put"),
         Operation::Create(_) => format!("{TRANSFER}/Create"),
         Operation::Delete => format!("{TRANSFER}/Delete"),
     };
     let selectors = selector_set(keys);
     let body = match operation {
         Operation::Get | Operation::Delete => String::new(),
-        Operation::Create(xml) => xml.to_owned(),
+        Operation::Create(xml) | Operation::PutXml(xml) => xml.to_owned(),
         Operation::Put(instance) => {
             let mut body = format!("<h:{class} xmlns:h=\"{uri}\">");
             for child in &instance.children {

@@ -121,7 +121,7 @@ pub(crate) fn json_of<T: serde::de::DeserializeOwned>(command: &mut Command) -> 
 }
 
 pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
-    let programs = workspace::programs()?;
+    let programs = workspace::programs(workspace::Build::Release)?;
     let wanted = |name: &str| {
         arguments
             .name

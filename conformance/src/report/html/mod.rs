@@ -117,7 +117,7 @@ fn header(out: &mut String, report: &Report, title: &str) {
 }
 
 fn findings_section(out: &mut String, report: &Report) {
-    out.push_str("<section id=\"findings\" role=\"tabpanel\" aria-label=\"Findings\">\n");
+    out.push_str("<section id=\"view-findings\" role=\"tabpanel\" aria-label=\"Findings\">\n");
     let found = findings(report);
     let mut blames: BTreeMap<&str, usize> = BTreeMap::new();
     for blame in found.iter().filter_map(|finding| finding.check.blame) {

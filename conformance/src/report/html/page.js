@@ -48,11 +48,12 @@
     return map;
   };
 
+  // Their IDs are not what links say: the browser would scroll to them.
   const views = {
-    findings: document.getElementById("findings"),
-    matrix: el("section", { id: "matrix", role: "tabpanel", "aria-label": "Matrix", hidden: true }),
-    runs: el("section", { id: "runs", role: "tabpanel", "aria-label": "Runs", hidden: true }),
-    run: el("section", { id: "run", hidden: true }),
+    findings: document.getElementById("view-findings"),
+    matrix: el("section", { id: "view-matrix", role: "tabpanel", "aria-label": "Matrix", hidden: true }),
+    runs: el("section", { id: "view-runs", role: "tabpanel", "aria-label": "Runs", hidden: true }),
+    run: el("section", { id: "view-run", hidden: true }),
   };
   main.append(views.matrix, views.runs, views.run);
 
@@ -105,7 +106,7 @@
     draw("", false);
   };
 
-  const time = (us) => us < 1000 ? `${us} µs` : us < 1e6 ? `${(us / 1e3).toFixed(1)} ms` : us < 6e7 ? `${(us / 1e6).toFixed(3)} s` : `${Math.floor(us / 6e7)} min ${(us % 6e7 / 1e6).toFixed(1)} s`;
+  const time = (us) => us < 1000 ? `${us} µs` : us < 1e6 ? `${(us / 1e3).toFixed(1)} ms` : us < 6e7 ? `${(us / 1e6).toFixed(3)} s` : `${Math.floor(us / 6e7)} min ${(us % 6e7 / 1e6).toFixed(3)} s`;
   const wall = (ms) => new Date(ms).toISOString().slice(11, 23);
 
   // Lifelines: host program, MEI, TLS, WS-MAN, Hello, LAN peer.
@@ -143,7 +144,9 @@
         const note = from === to;
         const left = note ? 2 : Math.min(x(from), x(to));
         const width = note ? 96 : Math.max(Math.abs(x(to) - x(from)), 30);
-        const title = el("span", { class: "label", style: `left:${left}%;width:${Math.max(width, 97 - left)}%` }, el("i", {}, name));
+        // On the right there is no room to the right.
+        const place = left > 55 ? "right:1%;max-width:80%" : `left:${left}%;width:${Math.max(width, 97 - left)}%`;
+        const title = el("span", { class: "label", style: place }, el("i", {}, name));
         const lanes = el("div", { class: "lanes" });
         if (!note) lanes.append(arrow(from, to));
         lanes.append(title);

@@ -113,6 +113,9 @@ impl AgentOn<'_> {
         let stopped = Amthi::open(self.host.port, self.host.clock)
             .and_then(|mut amthi| amthi.stop_configuration());
         match stopped {
+            Ok(_) if self.misbehaviour == Some(Misbehaviour::AgentHidesStatus) => {
+                FromAgent::Stopped { status: 0 }
+            }
             Ok(status) => FromAgent::Stopped { status },
             Err(error) => FromAgent::Refused {
                 why: error.to_string(),

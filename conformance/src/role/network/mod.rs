@@ -36,6 +36,7 @@ pub use console::Console;
 pub use sca::{Job, Sca, Verdict};
 pub use sca_session::{Stop, Why};
 pub use stranger::Stranger;
+use talk::Tap;
 
 use super::setup::{Host, Record, record};
 use super::{ActionReport, Clock, Ending, Misbehaviour};
@@ -138,7 +139,11 @@ impl Company {
         match action {
             Action::ConsoleOrder => {
                 let mut agent = self.agent.on(field.host);
-                self.console.order(&mut agent, &mut self.sca, order.otp)?;
+                let mut tap = Tap::new(&mut self.sca);
+                self.console.order(&mut agent, &mut tap, order.otp)?;
+                if let Some(differ) = tap.passwords_differ() {
+                    facts.insert(Fact::CONSOLE_PASSWORDS_DIFFER, json!(differ));
+                }
                 Ok(true)
             }
             Action::AgentStart => {

@@ -33,8 +33,6 @@ pub struct Sca {
 #[derive(Debug, Clone)]
 pub(super) struct Machine {
     pub(super) otp: Option<String>,
-    /// It was compared once and held: it counts no more.
-    pub(super) otp_used: bool,
     pub(super) state: JobState,
     pub(super) why: Option<String>,
     /// The certificate that the machine was given, DER.
@@ -162,7 +160,6 @@ impl Sca {
     fn expect(&mut self, uuid: String, otp: Option<String>) {
         let machine = Machine {
             otp,
-            otp_used: false,
             state: JobState::Waiting,
             why: None,
             certificate: None,

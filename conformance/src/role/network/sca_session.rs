@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use amt_sim::device::Seed;
 use amt_sim::hex;
-use rsa::pkcs8::EncodePrivateKey;
 
 use super::sca::{Job, Machine};
 use super::{Field, device_certificate};
@@ -26,7 +25,7 @@ use crate::role::certificates::Identity;
 use crate::scenario::Order;
 use crate::wire::http::HttpError;
 use crate::wire::soap::{self, Element};
-use crate::wire::tls::{AnyServer, ServerJudge};
+use crate::wire::tls::{AnyServer, ServerJudge, TlsError};
 use crate::wire::{
     Client, ClientError, Dialer, Kept, Login, PipeError, TlsDialer, TlsIdentity, TlsOptions,
     base64, digest,
@@ -55,8 +54,6 @@ words! {
         OtpMissing = "otp-missing",
         /// It has another one.
         OtpMismatch = "otp-mismatch",
-        /// It was used before.
-        OtpUsed = "otp-used",
         /// A method returned something else than 0.
         ReturnValue = "return-value",
         /// CommitChanges says that something was not set.
@@ -122,6 +119,7 @@ fn why_of(error: &PipeError) -> Why {
     match error {
         PipeError::NotListening(_) => Why::Unreachable,
         PipeError::Timeout(_) => Why::Silence,
+        PipeError::Tls(TlsError::Refused(_)) => Why::Certificate,
         PipeError::Tls(_) => Why::Tls,
         _ => Why::Closed,
     }
@@ -188,7 +186,7 @@ impl Session<'_> {
         };
         let tls = TlsDialer::new(dialer.as_ref(), options);
         let mut client = Client::over(&tls, TLS_PORT, None, Kept::Alive).patience(self.patience());
-        let settings = get(&mut client, "AMT_GeneralSettings")?;
+        let settings = self.get(&mut client, "AMT_GeneralSettings")?;
         let realm = self.realm(&settings)?;
         self.identify(&mut client)?;
         let late = self.is(Misbehaviour::ScaReadsOtpLate);
@@ -229,7 +227,7 @@ impl Session<'_> {
         if self.is(Misbehaviour::ScaTrustsHelloUuid) {
             return Ok(());
         }
-        let package = get(client, class)?;
+        let package = self.get(client, class)?;
         let shown = package
             .text_of("PlatformGUID")
             .map_err(|error| Stop::of(class, error.into()))?;
@@ -252,22 +250,14 @@ impl Session<'_> {
     }
 
     /// requirement `sca.otp.read-before-write`
-    fn compare_otp(&mut self, client: &mut Client<'_>) -> Result<(), Stop> {
+    fn compare_otp(&self, client: &mut Client<'_>) -> Result<(), Stop> {
         let Some(wanted) = self.machine.otp.clone() else {
             return Ok(());
         };
         if self.is(Misbehaviour::ScaSkipsOtp) {
             return Ok(());
         }
-        // requirement `sca.otp.once`
-        if self.machine.otp_used && !self.is(Misbehaviour::ScaStartsAgain) {
-            return Err(Stop::new(
-                Why::OtpUsed,
-                SERVICE,
-                "its one-time password was used before",
-            ));
-        }
-        let service = get(client, SERVICE)?;
+        let service = self.get(client, SERVICE)?;
         let shown = service
             .bytes("ProvisioningServerOTP")
             .map_err(|error| Stop::of(SERVICE, error.into()))?;
@@ -302,7 +292,6 @@ impl Session<'_> {
                 "the machine has another one-time password than it was given",
             ));
         }
-        self.machine.otp_used = true;
         Ok(())
     }
 
@@ -415,7 +404,11 @@ impl Session<'_> {
                 &[("ElementName", "TLSProtocolEndpointInstances Collection")]
             ),
         );
-        let created = client.create(class, &body);
+        let created = match client.create(class, &body) {
+            // A try before this one has left it there.
+            Err(error) if error.is_already_there() => client.put_xml(class, &[], &body),
+            result => result,
+        };
         if !self.is(Misbehaviour::ScaIgnoresReturnValues) {
             created.map_err(|error| Stop::of(class, error))?;
         }
@@ -504,7 +497,7 @@ impl Session<'_> {
         .patience(patience);
         let mut tries = 0;
         loop {
-            match get(&mut client, "AMT_GeneralSettings") {
+            match self.get(&mut client, "AMT_GeneralSettings") {
                 Ok(_) => break,
                 Err(stop)
                     if matches!(stop.why, Why::Unreachable | Why::Closed)
@@ -516,7 +509,7 @@ impl Session<'_> {
                 Err(stop) => return Err(stop),
             }
         }
-        let service = get(&mut client, SERVICE)?;
+        let service = self.get(&mut client, SERVICE)?;
         // 2: configured. Whatever was committed, this is what came of it.
         match service.number("ProvisioningState") {
             Ok(2) => {}
@@ -528,7 +521,7 @@ impl Session<'_> {
                 ));
             }
         }
-        get(&mut client, "IPS_TLSProvisioningRecord")?;
+        self.get(&mut client, "IPS_TLSProvisioningRecord")?;
         Ok(())
     }
 
@@ -540,10 +533,19 @@ impl Session<'_> {
         method: &'static str,
         parameters: &[(&str, String)],
     ) -> Result<(), Stop> {
-        let answer = client
-            .invoke(class, method, parameters)
-            .map_err(|error| Stop::of(method, error))?;
-        self.judge(method, answer.return_value)
+        match client.invoke(class, method, parameters) {
+            Ok(answer) => self.judge(method, answer.return_value),
+            // requirement `sca.setup.http-errors`
+            Err(_) if self.is(Misbehaviour::ScaShrugs) => Ok(()),
+            Err(error) => Err(Stop::of(method, error)),
+        }
+    }
+
+    fn get(&self, client: &mut Client<'_>, class: &'static str) -> Result<Element, Stop> {
+        match client.get(class) {
+            Err(_) if self.is(Misbehaviour::ScaShrugs) => Ok(Element::default()),
+            result => result.map_err(|error| Stop::of(class, error)),
+        }
     }
 
     /// requirement `sca.setup.stops-at-refusal`
@@ -562,15 +564,7 @@ impl Session<'_> {
 fn own_identity(order: &Order) -> Result<TlsIdentity, Stop> {
     let wrong = |why: String| Stop::new(Why::Tls, "our own certificate", why);
     let identity = Identity::of(order.certificate).map_err(|error| wrong(error.to_string()))?;
-    let key = identity
-        .key
-        .to_pkcs8_der()
-        .map_err(|error| wrong(error.to_string()))?;
-    TlsIdentity::new(&identity.chain, key.as_bytes()).map_err(|error| wrong(error.to_string()))
-}
-
-fn get(client: &mut Client<'_>, class: &'static str) -> Result<Element, Stop> {
-    client.get(class).map_err(|error| Stop::of(class, error))
+    TlsIdentity::new(&identity.chain, &identity.pkcs8).map_err(|error| wrong(error.to_string()))
 }
 
 /// The one key of the instance that an endpoint reference names.

@@ -91,7 +91,7 @@ impl Stranger {
         match form {
             HelloForm::Genuine => {}
             HelloForm::InTwo => {
-                let rest = bytes.split_off(bytes.len().min(400));
+                let rest = bytes.split_off(bytes.len() / 2);
                 return Ok(vec![bytes, rest]);
             }
             HelloForm::ByteByByte => return Ok(bytes.into_iter().map(|byte| vec![byte]).collect()),
@@ -121,8 +121,6 @@ impl Stranger {
             HelloForm::Truncated => {
                 let _ = bytes.split_off(bytes.len().saturating_sub(10));
             }
-            HelloForm::Empty => bytes.clear(),
-            HelloForm::Endless => return Ok(vec![vec![0xff; 1460]; 16]),
             HelloForm::UnknownUuid => {
                 let uuid = self.seed.bytes::<16>("a stranger's machine", 0);
                 if let Some(field) = bytes.get_mut(8..24) {
@@ -187,7 +185,6 @@ impl Stranger {
             };
             let mut known = Machine {
                 otp: None,
-                otp_used: false,
                 state: JobState::AtWork,
                 why: None,
                 certificate: None,

@@ -105,6 +105,45 @@ pub trait Listener {
     fn answer(&mut self, line: &str) -> String;
 }
 
+/// Listens in on what a console tells an SCA.
+pub struct Tap<'a> {
+    sca: &'a mut dyn Listener,
+    /// One-time passwords of the machines that were named.
+    passwords: Vec<String>,
+}
+
+impl std::fmt::Debug for Tap<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tap").finish_non_exhaustive()
+    }
+}
+
+impl<'a> Tap<'a> {
+    pub fn new(sca: &'a mut dyn Listener) -> Self {
+        Self {
+            sca,
+            passwords: Vec::new(),
+        }
+    }
+
+    /// Whether no two machines have the same one-time password; nothing when fewer than two have one.
+    pub fn passwords_differ(mut self) -> Option<bool> {
+        let given = self.passwords.len();
+        self.passwords.sort();
+        self.passwords.dedup();
+        (given > 1).then_some(self.passwords.len() == given)
+    }
+}
+
+impl Listener for Tap<'_> {
+    fn answer(&mut self, line: &str) -> String {
+        if let Ok(ToSca::Expect { otp: Some(otp), .. }) = serde_json::from_str(line) {
+            self.passwords.push(otp);
+        }
+        self.sca.answer(line)
+    }
+}
+
 /// One question, as a client of these protocols asks it.
 pub fn ask<Q: Serialize, A: for<'de> Deserialize<'de>>(
     whom: &mut dyn Listener,
