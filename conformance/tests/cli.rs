@@ -77,6 +77,14 @@ fn stderr(output: &Output) -> String {
 #[case::list_facts(&["list", "--facts"], 0)]
 #[case::list_targets(&["list", "--targets"], 0)]
 #[case::ledger(&["ledger"], 0)]
+#[case::ledger_the_other_way(&["ledger", "--by", "scenario", "--json"], 0)]
+#[case::schema(&["schema", "target"], 0)]
+#[case::no_shard(&["run", "--shard", "9/8"], 2)]
+#[case::an_empty_shard(&["run", "--filter", "discovery.uuid-zero", "--shard", "1/1000"], 0)]
+#[case::nothing_to_run_again(&["run", "--rerun-failed"], 2)]
+#[case::the_same_each_time(&["run", "--filter", "discovery.uuid", "--repeat", "2"], 0)]
+#[case::a_sweep(&["sweep", "discovery.uuid@tiger-lake-15", "--limit", "8", "--several", "2"], 0)]
+#[case::a_sweep_that_finds(&["sweep", "discovery.uuid@tiger-lake-15", "--misbehave", "endless-wait", "--several", "0"], 1)]
 #[case::check(&["check"], 0)]
 #[case::explain(&["explain", "P08"], 0)]
 #[case::explain_a_scenario(&["explain", "discovery.uuid"], 0)]
@@ -213,6 +221,94 @@ fn a_known_failure_is_as_expected_until_it_passes() {
         (code(&output), &report["summary"]["unexpected_passes"]),
         (1, &Value::from(1))
     );
+}
+
+#[test]
+fn what_fails_now_and_then_may_fail_and_may_pass() {
+    let flaky = "[[known_flaky]]\nscenario = \"discovery.version\"\nreason = \"observed\"\n";
+    for script in ["exit 3", r#"echo '{{"version": "fifteen"}}'"#] {
+        let Some((output, report)) = try_script("flaky", script, flaky) else {
+            return;
+        };
+        assert_eq!(code(&output), 0, "{script}: {report:#}");
+    }
+}
+
+/// Every other answer of this program is wrong: each single run may hide that, ten do not.
+#[test]
+fn what_wavers_is_a_finding() {
+    if let Err(why) = backend::choose(None) {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let folder = Folder::new("wavers");
+    let memory = folder.0.join("memory");
+    let script = format!(
+        "if [ -e {0} ]; then rm {0}; exit 3; fi; touch {0}; echo '{{{{\"version\": \"15.0.35\"}}}}'",
+        memory.display()
+    );
+    let target = format!(
+        "name = \"script\"\ntitle = \"A script\"\nprogram = \"/bin/sh\"\nhas = [\"version\"]\n[[command]]\nfor = \"agent.discover\"\nargs = [\"-c\", {script:?}]\noutput = \"json\"\n[command.facts]\nversion = {{ json = \"version\" }}\n"
+    );
+    fs::write(folder.0.join("script.toml"), target).unwrap();
+    let mut args = vec![
+        "run",
+        "--target",
+        "script.toml",
+        "--filter",
+        "discovery.version",
+    ];
+    args.extend(["--profile", "tiger-lake-15", "--repeat", "4"]);
+    let output = folder.run(&args);
+    let report = folder.report();
+    assert_eq!(code(&output), 1, "{report:#}");
+    assert_eq!(
+        report["runs"][0]["repeats"]["verdicts"]["pass"], 2,
+        "{report:#}"
+    );
+}
+
+#[test]
+fn what_failed_is_run_again_and_nothing_else() {
+    let folder = Folder::new("again");
+    let failing = [
+        "run",
+        "--filter",
+        "discovery.uuid, discovery.ras",
+        "--misbehave",
+        "uuid-byte-order",
+    ];
+    assert_eq!(code(&folder.run(&failing)), 1);
+    let output = folder.run(&["run", "--rerun-failed"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let runs = folder.report()["runs"].clone();
+    let runs = runs.as_array().unwrap();
+    assert!(!runs.is_empty());
+    assert!(
+        runs.iter().all(|run| run["scenario"] == "discovery.uuid"),
+        "{runs:#?}"
+    );
+    let output = folder.run(&["run", "--rerun-failed"]);
+    assert_eq!(code(&output), 0);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("nothing in report/report.json"), "{text}");
+}
+
+/// A scenario that a sweep wrote fails by itself.
+#[test]
+fn what_a_sweep_found_can_be_run() {
+    let folder = Folder::new("sweep");
+    let mistake = ["--misbehave", "endless-wait"];
+    let sweep = ["sweep", "discovery.uuid@tiger-lake-15", "--several", "0"];
+    let output = folder.run(&[&sweep[..], &mistake].concat());
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let found = fs::read_dir(folder.0.join("found/discovery")).unwrap();
+    let file = found.map(|entry| entry.unwrap().path()).next().unwrap();
+    let file = file.to_string_lossy();
+    let output = folder.run(&[&["run", "--file", &file][..], &mistake].concat());
+    assert_eq!(code(&output), 1, "{file}: {}", stderr(&output));
+    let output = folder.run(&["run", "--file", &file]);
+    assert_eq!(code(&output), 0, "{file}: {}", stderr(&output));
 }
 
 #[test]

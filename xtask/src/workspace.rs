@@ -20,25 +20,33 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// The programs of this project, built as users get them.
+/// The programs of this project.
 #[derive(Debug)]
 pub(crate) struct Programs {
     pub(crate) amt_sim: PathBuf,
     pub(crate) conformance: PathBuf,
 }
 
-/// Builds the release programs.
-pub(crate) fn programs() -> Result<Programs> {
-    cargo(&[
-        "build",
-        "--release",
-        "--quiet",
-        "--package",
-        "amt-sim",
-        "--package",
-        "conformance",
-    ])?;
-    let folder = target().join("release");
+/// How the programs are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// As users get them.
+    Release,
+    /// Sooner ready, slower at work.
+    Development,
+}
+
+/// Builds the programs.
+pub(crate) fn programs(build: Build) -> Result<Programs> {
+    let (flags, folder): (&[&str], _) = match build {
+        Build::Release => (&["--release"], "release"),
+        Build::Development => (&[], "debug"),
+    };
+    let mut arguments = vec!["build", "--quiet"];
+    arguments.extend(["--package", "amt-sim", "--package", "conformance"]);
+    arguments.extend(flags);
+    cargo(&arguments)?;
+    let folder = target().join(folder);
     Ok(Programs {
         amt_sim: folder.join("amt-sim"),
         conformance: folder.join("conformance"),

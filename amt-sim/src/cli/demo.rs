@@ -15,7 +15,11 @@ const PLAYER: &str = "conformance";
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
     /// What `conformance demo` takes, such as --pace 0 or --profile tiger-lake-15
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARGS"
+    )]
     args: Vec<OsString>,
 }
 

@@ -156,7 +156,9 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
                 return Ok(ExitCode::from(NOT_EXECUTABLE));
             }
             (0, None) => {
-                eprintln!("amt-sim: no on-die root was replaced: no program that began has one")
+                eprintln!(
+                    "amt-sim: no on-die root was replaced: no program that began has one that can be seen"
+                )
             }
             (_, None) => {}
         }

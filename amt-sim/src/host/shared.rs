@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as WallInstant};
+use std::time::{Duration, Instant as WallInstant, SystemTime, UNIX_EPOCH};
 
 use super::state_file::StateFile;
 use super::sys;
+use crate::capture::Capture;
 use crate::device::Entry;
 use crate::machine::Device;
 use crate::time::Instant;
@@ -25,6 +26,7 @@ struct Inner {
     watches: Mutex<Vec<Arc<Wake>>>,
     sinks: Mutex<Vec<Sink>>,
     memory: Mutex<Option<StateFile>>,
+    capture: Mutex<Option<(Capture, File)>>,
 }
 
 /// How device time goes by.
@@ -39,18 +41,35 @@ pub enum Pace {
     Jump,
 }
 
-/// Device time as wall time.
+/// Device time as wall time. It stands still while this machine works out what the device does: slowness is the
+/// device's own, never the processor's. Otherwise an answer that took long to compute would be due before the call that
+/// asked for it is over, which no driver ever shows.
 struct Clock {
     started: WallInstant,
     pace: Pace,
     /// What was leapt over.
     leapt: Duration,
+    /// Since when it has stood still, while it does.
+    stopped: Option<WallInstant>,
+    /// For how long it has stood still before.
+    stood: Duration,
 }
 
 impl Clock {
     fn now(&self) -> Instant {
-        let elapsed = self.started.elapsed();
+        let until = self.stopped.unwrap_or_else(WallInstant::now);
+        let elapsed = (until - self.started).saturating_sub(self.stood);
         Instant::POWER_ON + self.leapt + elapsed.saturating_mul(self.factor())
+    }
+
+    fn stop(&mut self) {
+        self.stopped.get_or_insert_with(WallInstant::now);
+    }
+
+    fn go_on(&mut self) {
+        if let Some(stopped) = self.stopped.take() {
+            self.stood += stopped.elapsed();
+        }
     }
 
     fn factor(&self) -> u32 {
@@ -158,10 +177,13 @@ impl SharedDevice {
                     started: WallInstant::now(),
                     pace,
                     leapt: Duration::ZERO,
+                    stopped: None,
+                    stood: Duration::ZERO,
                 }),
                 watches: Mutex::default(),
                 sinks: Mutex::default(),
                 memory: Mutex::default(),
+                capture: Mutex::default(),
             }),
         }
     }
@@ -188,6 +210,19 @@ impl SharedDevice {
             let _ = file.and_then(|mut file| file.write_all(as_lines(entries).as_bytes()));
         }));
         Ok(())
+    }
+
+    /// Writes what goes over the wire to a pcapng file, with the secrets of TLS: whoever has the file can read it all.
+    pub fn capture_to(&self, file: File) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let power_on = since
+            .unwrap_or_default()
+            .saturating_sub(self.now() - Instant::POWER_ON);
+        *lock(&self.inner.capture) = Some((Capture::new(power_on), file));
+        self.with(None, |device| {
+            device.record_streams(true);
+            device.record_secrets(true);
+        });
     }
 
     /// Keeps the device's memory in a file from now on, written whenever it changed.
@@ -222,6 +257,7 @@ impl SharedDevice {
     /// does not name it any more, and whoever looked before that call would wait for it in vain.
     pub fn with<R>(&self, own: Option<&Watch>, act: impl FnOnce(&mut Device) -> R) -> R {
         let mut device = lock(&self.inner.device);
+        lock(&self.inner.clock).stop();
         let now = self.now();
         let mut fell_due = device.next_wake().is_some_and(|wake| wake <= now);
         let at_first = device.disturbances();
@@ -234,15 +270,23 @@ impl SharedDevice {
         self.leap(&mut device);
         let disturbed = after != before;
         fell_due |= before != at_first || device.disturbances() != after;
+        let mut capture = lock(&self.inner.capture);
+        let mut entries = Vec::new();
         if device.has_journal() {
             let mut sinks = lock(&self.inner.sinks);
-            if !sinks.is_empty() {
-                let entries = device.drain_journal();
+            if !sinks.is_empty() || capture.is_some() {
+                entries = device.drain_journal();
                 for sink in sinks.iter_mut() {
                     sink(&entries);
                 }
             }
         }
+        if let Some((capture, file)) = &mut *capture {
+            capture.add(&entries, &device.take_recording());
+            // As with the journal: a full disk must not stop the device.
+            let _ = file.write_all(&capture.take());
+        }
+        drop(capture);
         if let Some(file) = &*lock(&self.inner.memory)
             && device.take_dirty()
             && let Err(error) = file.save(device.state())
@@ -250,6 +294,7 @@ impl SharedDevice {
             // The program under test must not be failed for our full disk, but the user must know.
             eprintln!("amt-sim: the device's memory was not saved: {error}");
         }
+        lock(&self.inner.clock).go_on();
         drop(device);
         if !disturbed && !fell_due {
             return result;
@@ -342,6 +387,19 @@ mod tests {
         other.clear();
         device.with(Some(&other), |_| ());
         assert!(!is_raised(&reader) && !is_raised(&other));
+    }
+
+    #[test]
+    fn time_stands_still_while_the_device_is_at_work() {
+        let device = SharedDevice::new(Device::builder("tiger-lake-15").build().unwrap());
+        let (before, after) = device.with(None, |_| {
+            let before = device.now();
+            std::thread::sleep(Duration::from_millis(5));
+            (before, device.now())
+        });
+        assert_eq!(before, after);
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(device.now() > after, "it does not go on");
     }
 
     #[test]

@@ -12,6 +12,9 @@
 //! Source: chains of Lunar Lake and Panther Lake devices in rpc-go's issues 1068, 1095 and 1329; rpc-go,
 //! `internal/certs`; names of Tiger Lake and Alder Lake chains in intel-ek-dechainer.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use p384::SecretKey;
 use p384::ecdsa::signature::Signer as _;
 use p384::elliptic_curve::sec1::ToEncodedPoint as _;
@@ -80,6 +83,12 @@ impl OnDieChain {
         amt: u16,
         purpose: Purpose,
     ) -> Result<Self, AuthorityError> {
+        static MADE: Made<OnDieChain> = Made::new();
+        let key = format!("{} {family} {amt} {purpose:?}", seed.0);
+        MADE.get(key, || Self::make(seed, family, amt, purpose))
+    }
+
+    fn make(seed: Seed, family: &str, amt: u16, purpose: Purpose) -> Result<Self, AuthorityError> {
         let mut chain = Self::of(&links(seed, &Names::of(family, amt), purpose)?)?;
         if let Some(root) = chain.certificates.last_mut() {
             *root = odca_root::usual()?;
@@ -126,6 +135,39 @@ impl OnDieChain {
     /// The hardware part of the unique platform identifier: twenty bytes, the rest of the field is zero.
     pub fn hardware_id(&self) -> [u8; 32] {
         hardware_id(self.certificates.get(Self::ROM).map_or(&[], Vec::as_slice))
+    }
+}
+
+/// What was made before, by what it follows from: a chain is a dozen operations on the curve, and the same device is
+/// switched on again and again.
+#[derive(Debug)]
+pub(super) struct Made<T>(Mutex<BTreeMap<String, T>>);
+
+impl<T: Clone> Made<T> {
+    /// Beyond that all are forgotten: a fleet would fill the memory with them.
+    const MOST: usize = 256;
+
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    pub(super) fn get(
+        &self,
+        key: String,
+        make: impl FnOnce() -> Result<T, AuthorityError>,
+    ) -> Result<T, AuthorityError> {
+        let held = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = held().get(&key) {
+            return Ok(made.clone());
+        }
+        // Others need not wait; who makes the same makes it alike.
+        let made = make()?;
+        let mut held = held();
+        if held.len() >= Self::MOST {
+            held.clear();
+        }
+        held.insert(key, made.clone());
+        Ok(made)
     }
 }
 

@@ -12,7 +12,7 @@
 use rcgen::{DistinguishedName, DnType};
 use serde::{Deserialize, Serialize};
 
-use super::odca::{ChainForm, Holder, Link, OnDieChain, hardware_id, links, project, serial};
+use super::odca::{ChainForm, Holder, Link, Made, OnDieChain, hardware_id, links, project, serial};
 use super::odca_names::{Names, Place, Purpose};
 use super::{AuthorityError, odca_root};
 use crate::device::Seed;
@@ -162,6 +162,27 @@ const ROM_FROM_LEAF: usize = 3;
 impl WrongChain {
     /// What the device with this seed shows and tells instead of its own chain.
     pub fn exhibit(
+        self,
+        seed: Seed,
+        family: &str,
+        amt: u16,
+        turn: Turn,
+    ) -> Result<Exhibit, AuthorityError> {
+        static MADE: Made<Exhibit> = Made::new();
+        // What does not change from turn to turn is made once.
+        let turn = match self {
+            Self::RotatingLeaf => Turn { starts: 0, ..turn },
+            Self::LeafOfEachStart => Turn {
+                connections: 0,
+                ..turn
+            },
+            _ => Turn::default(),
+        };
+        let key = format!("{self:?} {} {family} {amt} {turn:?}", seed.0);
+        MADE.get(key, || self.make(seed, family, amt, turn))
+    }
+
+    fn make(
         self,
         seed: Seed,
         family: &str,

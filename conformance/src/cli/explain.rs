@@ -111,7 +111,7 @@ fn unproven(requirement: &Requirement, out: &mut dyn Write) -> Result<(), Stop> 
         }
         writeln!(
             out,
-            "\n  try it\n    cargo test -p amt-sim --lib -- --exact {}\n    AMT_SIM_KNOCK_OUT={} cargo test -p amt-sim --lib -- --exact {}   (must fail)",
+            "\n  try it\n    cargo test -p amt-sim --lib -- {}\n    AMT_SIM_KNOCK_OUT={} cargo test -p amt-sim --lib -- {}   (must fail)",
             requirement.proved_by.join(" "),
             requirement.id,
             requirement.proved_by.join(" ")

@@ -11,6 +11,7 @@ mod ledger;
 mod list;
 mod report;
 mod run;
+mod schema;
 mod sweep;
 
 use std::ffi::OsString;
@@ -70,6 +71,8 @@ enum Command {
     ///
     /// What is found is reduced to the smallest schedule of faults and written as a scenario file.
     Sweep(SweepArgs),
+    /// Print the JSON schema of scenario or target files, for editors
+    Schema(SchemaArgs),
     /// Look whether this machine can run real agents
     Doctor(DoctorArgs),
     /// Play set-up over the network for a newcomer, live in the terminal: console, agent, device and SCA
@@ -214,6 +217,13 @@ struct ListArgs {
 }
 
 #[derive(Debug, Args)]
+struct SchemaArgs {
+    /// scenario or target
+    #[arg(default_value = "scenario", value_parser = ["scenario", "target"])]
+    what: String,
+}
+
+#[derive(Debug, Args)]
 struct SweepArgs {
     /// The scenario, or several by a filter; on its newest device unless one is named
     #[arg(value_name = "SCENARIO[@PROFILE]")]
@@ -275,6 +285,9 @@ struct DoctorArgs {
     /// Look at this target's program, too
     #[arg(long, value_name = "FILE|NAME")]
     target: Option<String>,
+    /// Where reports will go
+    #[arg(long, value_name = "DIR", default_value = "report")]
+    report: PathBuf,
     #[command(flatten)]
     programs: ProgramArgs,
     #[command(flatten)]
@@ -398,6 +411,7 @@ fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
         Command::Check { files } => check::check(files, console),
         Command::Ledger(args) => ledger::ledger(args, console),
         Command::Explain { id, whole } => explain::explain(id, *whole, console),
+        Command::Schema(args) => schema::print(args, console),
         Command::Sweep(args) => sweep::run(args, console),
         Command::Doctor(args) => doctor::doctor(args, console),
         Command::Demo(args) => demo::demo(args, console),

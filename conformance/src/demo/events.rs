@@ -63,9 +63,10 @@ impl Reader {
                 ..
             } if COMMANDS.contains(&name.as_str()) => {
                 let (text, tone) = match (name.as_str(), status) {
-                    ("SetProvisioningServerOTP", 0) => {
-                        ("SetProvisioningServerOTP: the device keeps it".to_owned(), Tone::Plain)
-                    }
+                    ("SetProvisioningServerOTP", 0) => (
+                        "SetProvisioningServerOTP: the device keeps it".to_owned(),
+                        Tone::Plain,
+                    ),
                     (_, 0) => (name.clone(), Tone::Plain),
                     _ => (format!("{name}: status {status}"), Tone::Bad),
                 };
@@ -87,9 +88,11 @@ impl Reader {
                 "opens its network interface: port 16993".to_owned(),
                 Tone::Bright,
             )),
-            Event::NetworkInterface { open: false } => {
-                Some((at_device, "closes its network interface".to_owned(), Tone::Plain))
-            }
+            Event::NetworkInterface { open: false } => Some((
+                at_device,
+                "closes its network interface".to_owned(),
+                Tone::Plain,
+            )),
             Event::Hello { retry, bytes, .. } => {
                 let hashes = bytes.get(24).copied().unwrap_or(0);
                 Some((
@@ -142,8 +145,7 @@ impl Reader {
                 fault,
                 ..
             } => {
-                let (mut text, mut tone) =
-                    request(action, class, *return_value, fault.as_deref());
+                let (mut text, mut tone) = request(action, class, *return_value, fault.as_deref());
                 if action == "Get" && class == SERVICE && fault.is_none() {
                     (text, tone) = match self.committed {
                         false => ("reads the one-time password".to_owned(), Tone::Bright),

@@ -28,7 +28,10 @@ pub(super) struct Line {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    Says { from: Lane, to: Lane },
+    Says {
+        from: Lane,
+        to: Lane,
+    },
     /// Something happens at one party.
     Alone(Lane),
 }
@@ -183,7 +186,14 @@ mod tests {
         shown += &draw(&line(What::Says { from, to }, "GetUUID"), 80, false);
         let (from, to) = (Lane::Sca, Lane::Console);
         shown += &draw(&line(What::Says { from, to }, "it is done"), 80, false);
-        shown += &draw(&line(What::Alone(Lane::Device), "makes its key, which takes so long that a line is not enough"), 80, false);
+        shown += &draw(
+            &line(
+                What::Alone(Lane::Device),
+                "makes its key, which takes so long that a line is not enough",
+            ),
+            80,
+            false,
+        );
         insta::assert_snapshot!(shown);
     }
 

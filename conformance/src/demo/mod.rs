@@ -64,7 +64,9 @@ impl Demo {
             "[{{ name = \"the root of the SCA\", algorithm = \"sha256\", hash = \"{hash}\" }}]"
         );
         let profile = self.profile.with("certificates.custom", &trusted)?;
-        let device = Device::of(Arc::new(profile.clone())).seed(self.seed).build()?;
+        let device = Device::of(Arc::new(profile.clone()))
+            .seed(self.seed)
+            .build()?;
         let world = VirtualDevice::new(device);
         let mut stage = Stage {
             lan: VirtualLan::new(world.clone(), profile, self.seed),
@@ -94,7 +96,9 @@ struct Stage<'d> {
 
 impl Stage<'_> {
     fn play(&mut self) -> Result<bool, DemoError> {
-        let Demo { profile, colour, .. } = self.demo;
+        let Demo {
+            profile, colour, ..
+        } = self.demo;
         let title = "The out-of-band flow of Intel AMT, with a local agent";
         writeln!(self.out, "{}", paint(title, "1", *colour))?;
         writeln!(self.out, "on {}", profile.title)?;
@@ -107,14 +111,29 @@ impl Stage<'_> {
             return Ok(false);
         }
         let version = &profile.firmware.amt;
-        self.says(agent, console, &format!("AMT {version}, and its UUID"), Tone::Plain)?;
+        self.says(
+            agent,
+            console,
+            &format!("AMT {version}, and its UUID"),
+            Tone::Plain,
+        )?;
         let [major, ..] = profile.firmware.parts();
         if major >= 15 {
-            let text = "from 15 on the guide recommends set-up through the host; this is the older way";
+            let text =
+                "from 15 on the guide recommends set-up through the host; this is the older way";
             self.happens(console, text, Tone::Plain)?;
         }
-        self.happens(console, "makes a one-time password for this machine", Tone::Bright)?;
-        self.says(console, sca, "expect that UUID with that password", Tone::Plain)?;
+        self.happens(
+            console,
+            "makes a one-time password for this machine",
+            Tone::Bright,
+        )?;
+        self.says(
+            console,
+            sca,
+            "expect that UUID with that password",
+            Tone::Plain,
+        )?;
         self.says(console, agent, "begin, with that password", Tone::Plain)?;
         if !self.act(Action::AgentStart)? {
             return Ok(false);
@@ -123,7 +142,11 @@ impl Stage<'_> {
         if !self.act(Action::ScaAwaitHello)? {
             return Ok(false);
         }
-        self.happens(sca, "it is one that the console ordered, and knows our root", Tone::Plain)?;
+        self.happens(
+            sca,
+            "it is one that the console ordered, and knows our root",
+            Tone::Plain,
+        )?;
         if !self.act(Action::ScaConfigure)? {
             return Ok(false);
         }
@@ -159,7 +182,10 @@ impl Stage<'_> {
             };
             let why = report.remarks.first().cloned();
             let why = why.unwrap_or_else(|| "it did not work".to_owned());
-            let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why).to_owned();
+            let why = why
+                .split_once(": ")
+                .map_or(why.as_str(), |(_, why)| why)
+                .to_owned();
             self.happens(who, &why, Tone::Bad)?;
         }
         Ok(good)
@@ -197,7 +223,10 @@ impl Stage<'_> {
         let good = finished && judged.iter().all(|judgement| judgement.good);
         writeln!(self.out, "\n{}", paint("What happened", "1", colour))?;
         let minutes = Clock::now(&self.world).as_secs() / 60;
-        let mode = self.facts.get(&Fact::CONTROL_MODE).map_or_else(String::new, show);
+        let mode = self
+            .facts
+            .get(&Fact::CONTROL_MODE)
+            .map_or_else(String::new, show);
         let summary = match finished {
             true => format!(
                 "The device is in control mode {mode}. It lived {minutes} minutes; you waited {:.1} s.",
@@ -213,7 +242,12 @@ impl Stage<'_> {
                 true => ("ok  ", "32"),
                 false => ("BAD ", "1;31"),
             };
-            writeln!(self.out, "  {} {}", paint(mark, code, colour), judgement.text)?;
+            writeln!(
+                self.out,
+                "  {} {}",
+                paint(mark, code, colour),
+                judgement.text
+            )?;
         }
         writeln!(self.out, "\n{}", paint("What to try next", "1", colour))?;
         let name = &self.demo.profile.name;
@@ -274,7 +308,10 @@ impl Stage<'_> {
         add(
             said(Fact::SCA_MEBX) == "before-commit",
             "it set the MEBx password before it committed",
-            format!("when the SCA set the MEBx password: {}", said(Fact::SCA_MEBX)),
+            format!(
+                "when the SCA set the MEBx password: {}",
+                said(Fact::SCA_MEBX)
+            ),
         );
         judged
     }

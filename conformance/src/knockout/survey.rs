@@ -7,11 +7,12 @@ use amt_sim::Rules;
 use amt_sim::device::Rule;
 
 use super::{CheckKey, CheckRow, Fate, Mutation, Row, Survey};
+use crate::fact::Feature;
 use crate::requirement::Ledger;
 use crate::role::Misbehaviour;
 use crate::run::{Case, CheckVerdict, Choice, Engine, Plan, PlanError, Run, Subject, Tampering};
 use crate::run::{Verdict, run_all};
-use crate::scenario::{Library, Role, Scenario, StepKind};
+use crate::scenario::{Action, Library, Role, Scenario, StepKind};
 
 /// One run with one thing wrong; none in an honest one.
 #[derive(Debug, Clone)]
@@ -116,10 +117,25 @@ fn mutations(scenario: &Scenario) -> impl Iterator<Item = Mutation> + '_ {
         .chain([Mutation::DoesNothing, Mutation::SaysFailed, Mutation::Hangs])
 }
 
+/// Whether somebody who could make this mistake plays a part: whoever finds out, sets up from the host, or over the
+/// network.
 fn concerns(mistake: Misbehaviour, scenario: &Scenario) -> bool {
-    scenario.roles.iter().any(|role| {
-        let finds_out = matches!(role, Role::Agent | Role::Console);
-        finds_out != mistake.is_of_set_up()
+    let secure = scenario.needs.contains(&Feature::SecureSetup);
+    if secure || mistake.is_of_secure_flow() {
+        return secure && mistake.is_of_secure_flow();
+    }
+    scenario.steps.iter().any(|step| {
+        let StepKind::Do { action, .. } = &step.kind else {
+            return false;
+        };
+        let finds_out = matches!(action, Action::AgentDiscover | Action::ConsoleAsk);
+        let on_the_host = [Role::Application, Role::Server, Role::Checker, Role::Rogue];
+        let sets_up = action.roles().iter().any(|role| on_the_host.contains(role));
+        match (mistake.is_of_set_up(), mistake.is_of_the_network()) {
+            (true, _) => sets_up,
+            (_, true) => !sets_up && !finds_out,
+            _ => finds_out,
+        }
     })
 }
 

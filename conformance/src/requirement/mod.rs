@@ -38,8 +38,8 @@ pub struct Requirement {
     pub firmware: Option<String>,
     /// What real programs got wrong, and where that is written; a sentence each.
     pub seen: Vec<String>,
-    /// Unit tests of the device that fail when it is switched off, by their full names. `cargo xtask knockout` runs
-    /// them. For rules that no reference role ever comes near.
+    /// Unit tests of the device that fail when it is switched off, by their full names without the number of a case.
+    /// `cargo xtask knockout` runs them. For rules that no reference role ever comes near.
     pub proved_by: Vec<String>,
     /// File that it stands in.
     pub file: String,

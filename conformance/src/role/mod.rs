@@ -7,6 +7,7 @@ pub mod agent;
 pub mod certificates;
 pub mod console;
 pub mod network;
+pub mod secure;
 pub mod setup;
 pub mod target;
 
@@ -203,6 +204,8 @@ words! {
         GoesOnAfterRefusal = "goes-on-after-refusal",
         /// Application: leaves certificate and signature out.
         DropsSignature = "drops-signature",
+        /// Application: sends the request that changes the mode a second time, without a look at the device.
+        SendsAgain = "sends-again",
         /// Server: hashes the hash once more before it signs.
         ServerHashesAgain = "server-hashes-again",
         /// Server: signs with another key than the certificate's.
@@ -281,6 +284,60 @@ words! {
         ScaAnyCertificate = "sca-any-certificate",
         /// SCA: takes a lost answer to CommitChanges for a failure.
         ScaGivesUpOnLostAnswer = "sca-gives-up-on-lost-answer",
+        /// Agent: starts the legacy flow where the secure one is recommended.
+        AgentUsesLegacyStart = "agent-uses-legacy-start",
+        /// Agent: starts the secure flow on firmware that it is not for.
+        AgentArmsOldFirmware = "agent-arms-old-firmware",
+        /// Agent: announces the root of the SCA's chain instead of its leaf.
+        AgentSendsRootHash = "agent-sends-root-hash",
+        /// Agent: lets the SCA connect although the device refused to wait for it.
+        AgentConnectsAnyway = "agent-connects-anyway",
+        /// Agent: takes a commit whose answer is lost for done.
+        AgentTakesLossForSuccess = "agent-takes-loss-for-success",
+        /// Agent: takes a commit whose answer is lost for failed.
+        AgentTakesLossForFailure = "agent-takes-loss-for-failure",
+        /// Agent: looks at the control mode after the commit, and not at the state.
+        AgentChecksModeOnly = "agent-checks-mode-only",
+        /// Agent: leaves the device waiting when set-up failed.
+        AgentNeverStops = "agent-never-stops",
+        /// Agent: gives up at the first trouble of the link.
+        AgentNeverRetries = "agent-never-retries",
+        /// SCA: believes whoever has the leaf that it was told of.
+        ScaTrustsHashAlone = "sca-trusts-hash-alone",
+        /// SCA: does not compare the leaf with the hash that it was told.
+        ScaSkipsHash = "sca-skips-hash",
+        /// SCA: takes every hash for one by SHA-256.
+        ScaFixedAlgorithm = "sca-fixed-algorithm",
+        /// SCA: goes by the hash that it was told first.
+        ScaTrustsFirstHash = "sca-trusts-first-hash",
+        /// SCA: judges the first connection and believes those that follow.
+        ScaVerifiesOnce = "sca-verifies-once",
+        /// SCA: believes a single certificate that signed itself.
+        ScaTakesSelfSigned = "sca-takes-self-signed",
+        /// SCA: does not count certificates.
+        ScaSkipsLength = "sca-skips-length",
+        /// SCA: does not look what the leaf is for.
+        ScaSkipsLeafName = "sca-skips-leaf-name",
+        /// SCA: does not look for a ROM authority and who issued it.
+        ScaSkipsRomName = "sca-skips-rom-name",
+        /// SCA: sorts a chain that came in disorder.
+        ScaSkipsOrder = "sca-skips-order",
+        /// SCA: verifies no signature but the root's.
+        ScaSkipsSignature = "sca-skips-signature",
+        /// SCA: does not verify that the root signed.
+        ScaSkipsRoot = "sca-skips-root",
+        /// SCA: takes any certificate for an authority's.
+        ScaSkipsAuthority = "sca-skips-authority",
+        /// SCA: takes keys on any curve.
+        ScaSkipsCurve = "sca-skips-curve",
+        /// SCA: looks at no validity.
+        ScaSkipsDates = "sca-skips-dates",
+        /// SCA: does not compare the chain with the platform's identifier.
+        ScaSkipsPlatform = "sca-skips-platform",
+        /// SCA: looks at no revocation list.
+        ScaSkipsLists = "sca-skips-lists",
+        /// SCA: commits through the host without setting the password of MEBx.
+        ScaLeavesMebx = "sca-leaves-mebx",
     }
 }
 
@@ -292,6 +349,11 @@ impl Misbehaviour {
 
     /// Whether a party of set-up over the network makes it.
     pub fn is_of_the_network(self) -> bool {
-        (Self::ConsoleOneOtp..=Self::ScaGivesUpOnLostAnswer).contains(&self)
+        (Self::ConsoleOneOtp..Self::AgentUsesLegacyStart).contains(&self)
+    }
+
+    /// Whether agent or SCA of the secure flow makes it.
+    pub fn is_of_secure_flow(self) -> bool {
+        self >= Self::AgentUsesLegacyStart
     }
 }

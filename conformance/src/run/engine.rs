@@ -16,10 +16,11 @@ use super::sequence::Epoch;
 use super::verdict::{Blame, Check, CheckVerdict, Performed, Run, Verdict};
 use super::world::World;
 use crate::fact::{Fact, Facts, Truth, project};
-use crate::requirement::{Ledger, Level, Party};
+use crate::requirement::{Grade, Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
 use crate::role::network::{Company, Field};
+use crate::role::secure;
 use crate::role::setup::{Cast, Host};
 use crate::role::target::{ExternalAgent, KnownFailing};
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
@@ -148,6 +149,11 @@ impl Engine<'_> {
         };
         let mut secrets = Secrets::default();
         secrets.look_into(&device);
+        if let Subject::Agent(agent) = &self.subject {
+            for (name, value) in &agent.target().environment {
+                secrets.look_at(name, &value.text());
+            }
+        }
         let mode = mode_word(&device);
         let profile = device.profile().clone();
         let world = match self.subject {
@@ -167,6 +173,7 @@ impl Engine<'_> {
             lan,
             world,
             cast: Cast::new(case.seed, self.misbehaviour),
+            secure: secure::Cast::new(self.misbehaviour),
             truth: None,
             last: None,
             checks: Vec::new(),
@@ -262,6 +269,8 @@ struct Stage<'e> {
     company: Company,
     /// The network around the device; none in real time.
     lan: Option<VirtualLan>,
+    /// Those of the secure flow.
+    secure: secure::Cast,
     /// The device after the last action.
     truth: Option<Truth>,
     last: Option<Acted>,
@@ -351,7 +360,10 @@ impl Stage<'_> {
                     port: device,
                     clock: device,
                 };
-                self.cast.act(action, order, host)
+                match action {
+                    Action::ConsoleSetUpSecure => self.secure.set_up(order, host),
+                    _ => self.cast.act(action, order, host),
+                }
             }
             (Subject::Reference, World::Virtual(device)) => {
                 let agent = ReferenceAgent {
@@ -368,6 +380,9 @@ impl Stage<'_> {
             // `try_run` pairs them.
             _ => ActionReport::configuration("role and device do not share a clock"),
         };
+        if self.tampering == Tampering::Hangs {
+            self.world.advance(REFERENCE_LIMIT);
+        }
         let took = self.world.now().saturating_sub(started);
         // Who waits for a Hello waits for the device's key.
         let hurries = action != Action::ScaAwaitHello;
@@ -448,11 +463,13 @@ impl Stage<'_> {
         let (Some(acted), Some(truth)) = (&self.last, &self.truth) else {
             return; // The parser refuses an expectation before the first action.
         };
-        let party = self
+        let (party, assumed) = self
             .engine
             .ledger
             .get(requirement)
-            .map_or(Party::Agent, |requirement| requirement.who);
+            .map_or((Party::Agent, false), |requirement| {
+                (requirement.who, requirement.grade == Grade::Assumed)
+            });
         let journal = self.world.journal();
         let scene = Scene {
             report: &acted.report,
@@ -461,11 +478,13 @@ impl Stage<'_> {
             seed: self.case.seed,
             journal: &journal,
             action_start: acted.journal_before,
+            rules: &self.engine.rules,
         };
         let asked = Asked {
             requirement,
             party,
             severity,
+            assumed,
             line: step.line,
         };
         self.checks.extend(judge(expectation, asked, scene));

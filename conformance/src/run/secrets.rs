@@ -5,7 +5,7 @@
 //! is, as hex digits, in base64, or escaped for XML. In the journal, where bytes are hex digits, it becomes as many
 //! `*`, so that the messages can still be read; elsewhere `[redacted: password]` and the like.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amt_sim::capture::describe;
 use amt_sim::device::{Party, Passage, Recording};
@@ -74,6 +74,13 @@ impl Secrets {
         }
     }
 
+    /// A variable or an argument by its name.
+    pub fn look_at(&mut self, name: &str, value: &str) {
+        if let Some(kind) = kind_of(&name.to_ascii_lowercase().replace('_', "")) {
+            self.add(kind, value);
+        }
+    }
+
     /// What went over the wire.
     pub fn read(&mut self, journal: &[Entry], recording: &Recording) {
         for entry in journal {
@@ -88,7 +95,7 @@ impl Secrets {
                 self.add(SecretKind::Otp, text);
             }
         }
-        let mut said: std::collections::BTreeMap<(u32, bool), Vec<u8>> = Default::default();
+        let mut said: BTreeMap<(u32, bool), Vec<u8>> = BTreeMap::new();
         for traffic in &recording.traffic {
             let (by, bytes) = match &traffic.what {
                 Passage::Wire { by, bytes } | Passage::Text { by, bytes } => (by, bytes),
@@ -317,7 +324,7 @@ fn walk(value: &mut Value, forms: &[Form], found: &mut bool) {
 }
 
 fn clean(text: &str, forms: &[Form]) -> Option<String> {
-    let is_hex = text.len() % 2 == 0
+    let is_hex = text.len().is_multiple_of(2)
         && !text.is_empty()
         && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let mut clean: Option<String> = None;
@@ -333,6 +340,14 @@ fn clean(text: &str, forms: &[Form]) -> Option<String> {
         });
     }
     clean
+}
+
+/// What the messages of one channel say together, one way.
+#[derive(Default)]
+struct Rope {
+    text: Vec<u8>,
+    /// For each byte the entry of the journal and the place in its message.
+    places: Vec<(usize, usize)>,
 }
 
 /// Over LME a text may be cut anywhere, also inside of a secret: looked for in what the messages of one channel say
@@ -353,20 +368,19 @@ fn redact_channels(journal: &mut [Entry], forms: &[Form]) {
         } if bytes.first() == Some(&CHANNEL_DATA) => Some((false, bytes.get(1..5)?.to_vec())),
         _ => None,
     };
-    let mut ropes: std::collections::BTreeMap<_, (Vec<u8>, Vec<(usize, usize)>)> =
-        Default::default();
+    let mut ropes: BTreeMap<_, Rope> = BTreeMap::new();
     for (index, entry) in journal.iter().enumerate() {
         let Some(key) = channel(entry) else { continue };
         let (Event::Received { bytes, .. } | Event::Sent { bytes, .. }) = &entry.event else {
             continue;
         };
-        let (text, places) = ropes.entry(key).or_default();
+        let Rope { text, places } = ropes.entry(key).or_default();
         for (offset, byte) in bytes.iter().enumerate().skip(HEADER) {
             text.push(*byte);
             places.push((index, offset));
         }
     }
-    for (text, places) in ropes.values() {
+    for Rope { text, places } in ropes.values() {
         let digits = amt_sim::hex::encode(text);
         for form in forms.iter().filter(|form| form.digits) {
             for (at, _) in digits.match_indices(&form.text) {

@@ -105,7 +105,8 @@ fn indented(xml: &str) -> String {
         if closes {
             depth = depth.saturating_sub(1);
         }
-        if !(closes && open) && !out.is_empty() {
+        let ends_text = closes && open;
+        if !ends_text && !out.is_empty() {
             newline(&mut out, depth);
         }
         out.push_str(tag);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use amt_sim::device::{Operation, SetupMethod, SetupRefusal};
+use amt_sim::device::{Operation, PeerRefusal, SetupMethod, SetupRefusal};
 use amt_sim::{ClientKind, Errno, Event};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -337,6 +337,13 @@ fn parse_outcome(table: &Table<'_, '_>, findings: &Findings) -> Option<Expectati
     Some(Expectation::Outcome(outcomes))
 }
 
+/// Why the device refuses a set-up: over the service, or over TLS.
+fn is_refusal(word: &str) -> Option<Vec<String>> {
+    let over_service = is_word::<SetupRefusal>(word)?;
+    is_word::<PeerRefusal>(word)?;
+    Some(over_service)
+}
+
 fn parse_distinct(table: &Table<'_, '_>, findings: &Findings) -> Option<Expectation> {
     let kind = known_kind(table, findings, "journal_distinct")?;
     let field = table.require_string("field")?;
@@ -362,8 +369,10 @@ fn parse_journal(
 ) -> Option<Expectation> {
     let kind = known_kind(table, findings, key)?;
     let mut fields = BTreeMap::new();
-    if let Some(name) = table.string("name") {
-        fields.insert("name".to_owned(), json!(name.value));
+    for key in ["name", "action", "class"] {
+        if let Some(name) = table.string(key) {
+            fields.insert(key.to_owned(), json!(name.value));
+        }
     }
     for (key, check) in [
         (
@@ -373,7 +382,7 @@ fn parse_journal(
         ("operation", is_word::<Operation>),
         ("errno", is_word::<Errno>),
         ("method", is_word::<SetupMethod>),
-        ("refusal", is_word::<SetupRefusal>),
+        ("refusal", is_refusal),
     ] {
         let Some(word) = table.string(key) else {
             continue;
@@ -416,7 +425,7 @@ fn parse_journal(
 }
 
 /// Every kind of event that the journal knows, as serde names them in its complaint about an unknown one.
-fn journal_kinds() -> Vec<String> {
+pub(crate) fn journal_kinds() -> Vec<String> {
     known_words(&serde_json::from_value::<Event>(json!({"kind": ""})))
 }
 

@@ -16,10 +16,11 @@ use std::time::Duration;
 use amt_sim::diagnostic::{Diagnostic, closest};
 use amt_sim::{Fault, Mode};
 
+pub(crate) use expectation::journal_kinds;
 pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
 pub use order::{
-    ChainForm, HashForm, HelloForm, HelloSource, LooksAt, NonceForm, Order, OtpForm, RogueClock,
-    RogueSigns, SendForm, SignatureForm, StandIn, Way,
+    Anchors, Announces, ChainForm, HashForm, HelloForm, HelloSource, LooksAt, LooksFor, NonceForm,
+    Order, OtpForm, RogueClock, RogueSigns, SendForm, SignatureForm, StandIn, Way,
 };
 pub(crate) use parse::changed_profile;
 pub use parse::parse;
@@ -59,12 +60,12 @@ words! {
         Application = "application",
         /// The central server, which keeps the signing key.
         Server = "server",
+        /// The set-up and configuration application, which comes over the network or through the host.
+        Sca = "sca",
         /// Whoever looks later whether the device is still as it was left.
         Checker = "checker",
         /// The host's administrator, who means no good.
         Rogue = "rogue",
-        /// The set-up and configuration application, which comes over the network.
-        Sca = "sca",
         /// Somebody else on the network.
         Stranger = "stranger",
     }
@@ -114,6 +115,8 @@ words! {
         AgentDiscover = "agent.discover",
         /// The console asks the agent for capability, UUID and version, and recommends a method of set-up.
         ConsoleAsk = "console.ask",
+        /// Console, agent and SCA set the device up through its host.
+        ConsoleSetUpSecure = "console.set-up-secure",
         /// The application draws its nonce, reads the device's and hashes both.
         ApplicationPrepare = "application.prepare",
         /// The server signs the hash that the application sends it.
@@ -161,6 +164,7 @@ impl Action {
         match self {
             Self::AgentDiscover => &[Role::Agent],
             Self::ConsoleAsk => &[Role::Agent, Role::Console],
+            Self::ConsoleSetUpSecure => &[Role::Agent, Role::Console, Role::Sca],
             Self::ApplicationPrepare
             | Self::ApplicationSetup
             | Self::ApplicationUnprovision
@@ -205,6 +209,7 @@ impl Action {
                 Feature::Recommend,
             ],
             Self::RogueSetup | Self::RogueSetupUnsigned => &[],
+            Self::ConsoleSetUpSecure => &[Feature::SecureSetup],
             Self::CheckerCheck => &[Feature::Check],
             Self::StrangerStandIn => &[],
             network if network.is_of_the_network() => &[Feature::NetworkSetup],

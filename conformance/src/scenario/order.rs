@@ -139,6 +139,18 @@ words! {
 }
 
 words! {
+    /// What the SCA of the secure flow looks at beside the hash that it was told.
+    LooksFor {
+        /// The chain.
+        Chain = "chain",
+        /// The chain, and what the platform says of its hardware.
+        Platform = "platform",
+        /// Both, and the revocation lists.
+        Lists = "lists",
+    }
+}
+
+words! {
     /// What a stranger's Hello looks like.
     HelloForm {
         /// The device's own, once more.
@@ -170,6 +182,15 @@ words! {
 }
 
 words! {
+    /// What the SCA of the secure flow knows of on-die authorities beforehand.
+    Anchors {
+        Root = "root",
+        /// The authorities below the root too.
+        Authorities = "authorities",
+    }
+}
+
+words! {
     /// Where a stranger's Hello comes from.
     HelloSource {
         Device = "device",
@@ -186,6 +207,16 @@ words! {
         SameOtp = "same-otp",
         /// Set up already by somebody else.
         Configured = "configured",
+    }
+}
+
+words! {
+    /// Which hash the console hands down for the device.
+    Announces {
+        /// That of the certificate that the SCA will show.
+        Leaf = "leaf",
+        /// That of another one.
+        Other = "other",
     }
 }
 
@@ -208,6 +239,9 @@ pub struct Order {
     pub hello: HelloForm,
     pub from: HelloSource,
     pub stand_in: StandIn,
+    pub looks_for: LooksFor,
+    pub anchors: Anchors,
+    pub announces: Announces,
 }
 
 impl Default for Order {
@@ -228,6 +262,9 @@ impl Default for Order {
             hello: HelloForm::Genuine,
             from: HelloSource::Device,
             stand_in: StandIn::NoOtp,
+            looks_for: LooksFor::Platform,
+            anchors: Anchors::Root,
+            announces: Announces::Leaf,
         }
     }
 }
@@ -274,6 +311,32 @@ impl Order {
             Action::ApplicationSetupAdmin | Action::ApplicationUpgrade => {
                 set(&mut order.send, table, findings, "send", SendForm::ALL);
                 set(&mut order.chain, table, findings, "chain", ChainForm::ALL);
+                order.take_algorithm(table);
+            }
+            Action::ConsoleSetUpSecure => {
+                let forms = CertificateForm::ALL;
+                set(
+                    &mut order.certificate,
+                    table,
+                    findings,
+                    "certificate",
+                    forms,
+                );
+                set(
+                    &mut order.looks_for,
+                    table,
+                    findings,
+                    "looks_for",
+                    LooksFor::ALL,
+                );
+                set(&mut order.anchors, table, findings, "knows", Anchors::ALL);
+                set(
+                    &mut order.announces,
+                    table,
+                    findings,
+                    "announces",
+                    Announces::ALL,
+                );
                 order.take_algorithm(table);
             }
             Action::ApplicationUnprovision => {

@@ -95,6 +95,22 @@ impl Amthi {
         self.ask(0x62, &payload).map(|(status, _)| status)
     }
 
+    /// CFG_StartConfigurationHBased, 0x8B: `u8` algorithm (2 SHA-256, 3 SHA-384), the hash of the server's leaf in 64
+    /// bytes, `u8` whether the server comes through a VPN of the host, `u32` length of a list of DNS suffixes, and 320
+    /// bytes for it. Its status, and what follows it: `u8` algorithm, the hash of the device's leaf in 64 bytes.
+    pub fn start_configuration_host_based(
+        &mut self,
+        algorithm: u8,
+        hash: &[u8],
+    ) -> Result<(u32, Vec<u8>), AmthiError> {
+        let mut payload = [0; 390];
+        payload[0] = algorithm;
+        let field = &mut payload[1..65];
+        let length = hash.len().min(field.len());
+        field[..length].copy_from_slice(&hash[..length]);
+        self.ask(0x8b, &payload)
+    }
+
     /// CFG_StopConfiguration, 0x5E. Its status.
     pub fn stop_configuration(&mut self) -> Result<u32, AmthiError> {
         self.ask(0x5e, &[]).map(|(status, _)| status)

@@ -21,6 +21,7 @@ pub mod lme;
 pub mod pipe;
 pub mod soap;
 pub mod tls;
+pub mod upid;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
 
 mod find;
 mod fleet;
+mod harness;
 mod inject;
 mod mei;
 mod server;
@@ -120,7 +121,7 @@ pub(crate) fn json_of<T: serde::de::DeserializeOwned>(command: &mut Command) -> 
 }
 
 pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
-    let programs = workspace::programs()?;
+    let programs = workspace::programs(workspace::Build::Release)?;
     let wanted = |name: &str| {
         arguments
             .name
@@ -137,6 +138,7 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
         .chain(setup::measure(&wanted))
         .chain(tls::measure(&programs, &wanted))
         .chain(fleet::measure(&programs, &wanted))
+        .chain(harness::measure(&wanted))
         .chain(find::measure(&programs, &wanted))
         .chain(inject::measure(&programs, &wanted));
     for row in rounds {

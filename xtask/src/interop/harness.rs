@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::run::limited;
-use super::table::{Outcome, Table};
+use super::table::Table;
 use super::{Bench, tools};
 
 pub(crate) fn checks(
@@ -16,13 +16,10 @@ pub(crate) fn checks(
     version: &str,
     table: &mut Table,
 ) {
-    let result = run(bench, target, more, program);
-    table.add(
-        target,
-        version,
-        &format!("conformance run --target {target}"),
-        Outcome::of(result),
-    );
+    let title = format!("conformance run --target {target}");
+    table.run(target, version, &title, || {
+        run(bench, target, more, program)
+    });
 }
 
 fn run(bench: &Bench, target: &str, more: &[&str], program: &Path) -> Result<()> {

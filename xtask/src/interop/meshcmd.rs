@@ -7,8 +7,9 @@ use amt_sim::device::LanInterface;
 use anyhow::{Result, ensure};
 
 use super::expected::{Expected, MACHINES, Machine};
+use super::in_setup::{self, Stage};
 use super::run::{Output, Setting, under_device};
-use super::table::{Outcome, Table};
+use super::table::Table;
 use super::{Bench, harness, tools};
 
 const PROGRAM: &str = "meshcmd";
@@ -40,13 +41,19 @@ pub(crate) fn checks(bench: &Bench, given: Option<&Path>, table: &mut Table) {
                     unprivileged: false,
                     seconds: Setting::SECONDS,
                 };
-                let result = run(bench, &setting, &program, check, machine);
                 let title = format!("{name}, {} {}, {backend}", machine.profile, machine.preset);
-                table.add(PROGRAM, version, &title, Outcome::of(result));
+                table.run(PROGRAM, version, &title, || {
+                    run(bench, &setting, &program, check, machine)
+                });
             }
         }
     }
     as_ordinary_user(bench, &program, version, table);
+    for stage in Stage::ALL {
+        table.run(PROGRAM, version, stage.title(), || {
+            in_the_middle(bench, &program, stage)
+        });
+    }
     // MeshCmd hangs now and then on a busy machine, so only what it does reliably is asked of it here.
     let reliable = &[
         "--filter",
@@ -103,9 +110,26 @@ fn run(
     judge(&output.succeeded()?, &Expected::of(machine)?)
 }
 
+/// Set-up over the network has begun: neither before nor after.
+fn in_the_middle(bench: &Bench, program: &Path, stage: Stage) -> Result<()> {
+    let mut attempt = 1;
+    let output = loop {
+        match in_setup::look(bench, stage, program, &["amtinfo"]) {
+            Err(error) if attempt < ATTEMPTS && is_lost_answer(&format!("{error:#}")) => {
+                attempt += 1;
+            }
+            result => break result?,
+        }
+    };
+    output.shows(&[
+        "Intel AMT v15.0.35, in-provisioning state.".to_owned(),
+        "Connection Status: Direct, CIRA: Disconnected.".to_owned(),
+    ])
+}
+
 fn as_ordinary_user(bench: &Bench, program: &Path, version: &str, table: &mut Table) {
     let title = "amtversions as an ordinary user, seccomp";
-    let result = (|| -> Result<()> {
+    table.run(PROGRAM, version, title, || {
         let machine = Machine {
             profile: "tiger-lake-15",
             preset: "factory",
@@ -121,8 +145,7 @@ fn as_ordinary_user(bench: &Bench, program: &Path, version: &str, table: &mut Ta
         let copy = tools::public_copy(program)?;
         let output = under_device(&amt_sim, &setting, &copy, &["amtversions"], Path::new("/"))?;
         versions(&output.succeeded()?, &Expected::of(machine)?)
-    })();
-    table.add(PROGRAM, version, title, Outcome::of(result));
+    });
 }
 
 fn versions(output: &Output, expected: &Expected) -> Result<()> {

@@ -6,6 +6,7 @@
 mod contract_go;
 mod expected;
 mod harness;
+mod in_setup;
 mod meshcentral;
 mod meshcmd;
 mod napalm;
@@ -27,7 +28,7 @@ pub(crate) use tools::on_path;
 
 use table::{Outcome, Table};
 
-use crate::workspace::{self, Programs};
+use crate::workspace::{self, Build, Programs};
 
 #[derive(Debug, Args)]
 pub(crate) struct InteropArguments {
@@ -40,6 +41,12 @@ pub(crate) struct InteropArguments {
     /// Only programs whose name contains this.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// Only checks whose title contains this, where a program's checks can be run one by one.
+    #[arg(long, value_name = "TEXT")]
+    check: Option<String>,
+    /// Use the development build of our programs: sooner ready, slower at work.
+    #[arg(long)]
+    dev: bool,
 }
 
 /// What every check needs.
@@ -51,8 +58,12 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn interop(arguments: &InteropArguments) -> Result<ExitCode> {
-    let programs = workspace::programs()?;
-    let mut table = Table::new(arguments.only.clone());
+    let programs = workspace::programs(if arguments.dev {
+        Build::Development
+    } else {
+        Build::Release
+    })?;
+    let mut table = Table::new(arguments.only.clone(), arguments.check.clone());
     let mut backends = Vec::new();
     for backend in Backend::ALL {
         match amt_sim::host::backend::choose(Some(backend)) {

@@ -8,6 +8,7 @@ use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
 use super::expected::{Expected, MACHINES, Machine};
+use super::in_setup::{self, Stage};
 use super::run::{Output, Setting, limited, under_device};
 use super::table::{Outcome, Table};
 use super::{Bench, harness, rpc_checked, rpc_setup, tools};
@@ -115,6 +116,11 @@ fn check_one(bench: &Bench, program: &Path, table: &mut Table) {
         "amtinfo --json as an ordinary user, --as-root",
         Outcome::of(result),
     );
+    for stage in Stage::ALL {
+        table.run(PROGRAM, &version, stage.title(), || {
+            in_the_middle(bench, program, line, stage)
+        });
+    }
     rpc_setup::checks(bench, program, line, &version, table);
     rpc_checked::checks(bench, program, line, &version, table);
     let target = match line {
@@ -189,6 +195,19 @@ fn amtinfo_json(
         &tools::clean_folder(PROGRAM)?,
     )?;
     judge(&output.succeeded()?, line, &Expected::of(machine)?)
+}
+
+/// Set-up over the network has begun: neither before nor after. The 2.x line does not show it.
+fn in_the_middle(bench: &Bench, program: &Path, line: Line, stage: Stage) -> Result<()> {
+    let seen = in_setup::look(bench, stage, program, &["amtinfo", "--json"])?.json()?;
+    equal(
+        &seen["controlMode"],
+        line.control_mode(Mode::SetupOutOfBand),
+    )?;
+    match line {
+        Line::Two => Ok(()),
+        Line::Three => equal(&seen["provisioningState"], "in provisioning"),
+    }
 }
 
 fn as_ordinary_user(bench: &Bench, program: &Path) -> Result<()> {

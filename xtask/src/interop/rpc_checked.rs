@@ -71,6 +71,8 @@ const PORTS: &str = "--local-ports";
 const NO_SERVER_NAME: Known =
     Known::Refuses("either ServerName or InsecureSkipVerify must be specified");
 const UNKNOWN_ROOT: Known = Known::Refuses("certificate signed by unknown authority");
+/// A device that is set up shows a certificate of its own, which no root stands above.
+const OWN_CERTIFICATE: Known = Known::Refuses("UnableToDeactivate");
 /// The 2.x line dials the port all the same; in client control mode it does not say so.
 const NO_TLS_IN_LME: Known = Known::Refuses("ActivationFailed");
 const SKIPPED: &str = "--skipamtcertcheck";
@@ -250,23 +252,31 @@ impl Given<'_> {
             ));
             let root = || ("SSL_CERT_FILE", self.on_die_root(profile));
             let named = vec![INJECT, PORTS, "--set", "tls.on_die_dns_name=localhost"];
-            for (title, act) in [
+            for (title, acts) in [
                 (
-                    "activate --ccm, SSL_CERT_FILE and a name in the leaf",
-                    Act::Client,
+                    "activate --ccm, deactivate, SSL_CERT_FILE and a name in the leaf",
+                    [
+                        (Act::Client, Known::Accepts),
+                        (Act::DeactivateClient, Known::Accepts),
+                    ],
                 ),
                 (
-                    "activate --acm, SSL_CERT_FILE and a name in the leaf",
-                    Act::Admin,
+                    "activate --acm, SSL_CERT_FILE and a name in the leaf; deactivate fails",
+                    [
+                        (Act::Admin, Known::Accepts),
+                        (Act::DeactivateAdmin, OWN_CERTIFICATE),
+                    ],
                 ),
             ] {
+                let (act, _) = acts[0];
                 lives.push(Life {
                     device: named.clone(),
                     environment: Some(root()),
+                    acts: acts.to_vec(),
                     ..life(title, act, Known::Accepts)
                 });
                 lives.push(Life {
-                    title: format!("{title}, {profile}, without injection"),
+                    title: format!("checked: {act:?} is refused without injection, {profile}"),
                     device: named[1..].to_vec(),
                     environment: Some(root()),
                     injects: false,

@@ -130,7 +130,8 @@ pub(super) struct Authority {
 pub(super) fn authority(bench: &Bench) -> Result<Authority> {
     let folder = tools::clean_folder("authority")?;
     limited(
-        30,
+        // It signs a whole laboratory, which takes a machine that is busy a while.
+        120,
         bench.programs.amt_sim.as_os_str(),
         &["ca".as_ref(), "export".as_ref(), folder.as_os_str()],
         &folder,

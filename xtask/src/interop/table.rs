@@ -40,13 +40,15 @@ struct Row {
 pub(crate) struct Table {
     rows: Vec<Row>,
     only: Option<String>,
+    check: Option<String>,
 }
 
 impl Table {
-    pub(crate) fn new(only: Option<String>) -> Self {
+    pub(crate) fn new(only: Option<String>, check: Option<String>) -> Self {
         Self {
             rows: Vec::new(),
             only,
+            check,
         }
     }
 
@@ -55,6 +57,26 @@ impl Table {
         self.only
             .as_ref()
             .is_none_or(|only| program.contains(only.as_str()))
+    }
+
+    /// Whether this check of a wanted program is wanted.
+    pub(crate) fn wants_check(&self, title: &str) -> bool {
+        self.check
+            .as_ref()
+            .is_none_or(|check| title.contains(check.as_str()))
+    }
+
+    /// Makes a row of a check, if it is wanted.
+    pub(crate) fn run(
+        &mut self,
+        program: &str,
+        version: &str,
+        check: &str,
+        run: impl FnOnce() -> Result<()>,
+    ) {
+        if self.wants(program) && self.wants_check(check) {
+            self.add(program, version, check, Outcome::of(run()));
+        }
     }
 
     pub(crate) fn add(&mut self, program: &str, version: &str, check: &str, result: Outcome) {

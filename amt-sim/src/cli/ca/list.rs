@@ -1,5 +1,7 @@
 //! `amt-sim ca list`: names of the laboratory's chains, what they are, and what a device says to them.
 
+use std::io::{self, Write};
+
 use amt_sim::hex;
 use amt_sim::host::keystore;
 use amt_sim::pki::laboratory::{Specimen, Verdict, Way};
@@ -16,8 +18,7 @@ pub(super) fn list(profile: &str, name: &str, as_json: bool) -> Result<(), Comma
             .map(|specimen| describe(specimen, name, amt))
             .collect::<Result<Vec<_>, _>>()?;
         let list = json!({ "profile": profile.name, "name": name, "chains": chains });
-        println!("{}", serde_json::to_string_pretty(&list)?);
-        return Ok(());
+        return print(&format!("{}\n", serde_json::to_string_pretty(&list)?));
     }
     let rows: Vec<(&str, String, &str)> = Specimen::all()
         .map(|specimen| (specimen.name, says(specimen, amt), specimen.what))
@@ -26,10 +27,19 @@ pub(super) fn list(profile: &str, name: &str, as_json: bool) -> Result<(), Comma
     let names = rows.iter().map(|row| row.0.len()).max().unwrap_or_default();
     let said = rows.iter().map(|row| row.1.len()).max().unwrap_or_default();
     let said = said.max(head.1.len());
+    let mut table = String::new();
     for (name, says, what) in std::iter::once(&head).chain(&rows) {
-        println!("{name:names$}  {says:said$}  {what}");
+        table += &format!("{name:names$}  {says:said$}  {what}\n");
     }
-    Ok(())
+    print(&table)
+}
+
+/// Whoever reads it may stop in the middle, as `head` does.
+fn print(text: &str) -> Result<(), CommandError> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// One word where all ways of set-up agree; else that of the network, and those of the others.

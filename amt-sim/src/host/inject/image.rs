@@ -224,15 +224,16 @@ fn root(der: &[u8]) -> Option<Root> {
     Some(if on_die { Root::OnDie } else { Root::Other })
 }
 
-/// Where the needle begins.
+/// Where the needle begins. It is looked for by its second byte: the first of an aligned address is one of a few, of
+/// which zero is every third byte of a program.
 fn occurrences<'a, const N: usize>(
     bytes: &'a [u8],
     needle: &'a [u8; N],
 ) -> impl Iterator<Item = usize> + 'a {
-    positions(bytes, needle[0]).filter(move |at| {
-        bytes
-            .get(*at..)
-            .is_some_and(|rest| rest.starts_with(needle))
+    positions(bytes, needle[1]).filter_map(move |at| {
+        let start = at.checked_sub(1)?;
+        let found = bytes.get(start..)?.starts_with(needle);
+        found.then_some(start)
     })
 }
 

@@ -193,7 +193,10 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         "signed with its own key; its hash is in the device's list",
         "device.pki.root-known",
         Refused(PeerRefusal::NoRoot),
-        |draft| draft.plans.truncate(1),
+        |draft| {
+            draft.plans.truncate(1);
+            draft.leaf().key = Key::Rogue;
+        },
     )
     .except(&[(Over(Way::Chain), refused(Flags))]),
     specimen(

@@ -52,9 +52,22 @@ pub struct Made {
 }
 
 impl Specimen {
-    /// Every specimen, those about the leaf first.
+    /// Every specimen, the good one first, then those about the leaf.
+    pub const ALL: [&'static Self; leaves::SPECIMENS.len() + links::SPECIMENS.len()] = {
+        let mut all = [&leaves::SPECIMENS[0]; leaves::SPECIMENS.len() + links::SPECIMENS.len()];
+        let mut at = 0;
+        while at < all.len() {
+            all[at] = match at.checked_sub(leaves::SPECIMENS.len()) {
+                Some(behind) => &links::SPECIMENS[behind],
+                None => &leaves::SPECIMENS[at],
+            };
+            at += 1;
+        }
+        all
+    };
+
     pub fn all() -> impl Iterator<Item = &'static Self> {
-        leaves::SPECIMENS.iter().chain(links::SPECIMENS)
+        Self::ALL.into_iter()
     }
 
     pub fn named(name: &str) -> Option<&'static Self> {

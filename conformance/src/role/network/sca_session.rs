@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use amt_sim::device::Seed;
 use amt_sim::hex;
-use rsa::pkcs8::EncodePrivateKey;
 
 use super::sca::{Job, Machine};
 use super::{Field, device_certificate};
@@ -565,11 +564,7 @@ impl Session<'_> {
 fn own_identity(order: &Order) -> Result<TlsIdentity, Stop> {
     let wrong = |why: String| Stop::new(Why::Tls, "our own certificate", why);
     let identity = Identity::of(order.certificate).map_err(|error| wrong(error.to_string()))?;
-    let key = identity
-        .key
-        .to_pkcs8_der()
-        .map_err(|error| wrong(error.to_string()))?;
-    TlsIdentity::new(&identity.chain, key.as_bytes()).map_err(|error| wrong(error.to_string()))
+    TlsIdentity::new(&identity.chain, &identity.pkcs8).map_err(|error| wrong(error.to_string()))
 }
 
 /// The one key of the instance that an endpoint reference names.

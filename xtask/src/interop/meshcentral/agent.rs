@@ -5,15 +5,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use amt_sim::Mode;
-use amt_sim::device::{Entry, Event};
+use amt_sim::device::Event;
 use amt_sim::host::backend::Backend;
-use anyhow::{Context, Result, ensure};
+use amt_sim::{Mode, State};
+use anyhow::{Result, ensure};
 
 use super::PORT;
 use super::group::Group;
 use super::namespace::{Namespace, Program};
 use super::server::Server;
+use crate::interop::in_setup;
 
 /// Who brings the host's TCP connections to the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,23 @@ impl<'a> Machine<'a> {
         self.past = vec!["--preset", preset, "--admin-password", password];
     }
 
+    /// Lets the machine be one whose owner has chosen a password in MEBx.
+    pub(super) fn mebx_password_was_set(&mut self, namespace: &Namespace) -> Result<()> {
+        self.start(namespace, Ports::Agent, &[OsStr::new("true")])?
+            .finish(30)?;
+        let mut state = self.state()?;
+        state.mebx_password_set = true;
+        fs::write(self.memory(), serde_json::to_string(&state)?)?;
+        Ok(())
+    }
+
+    /// Lets the machine be one on which set-up over the network has begun.
+    pub(super) fn setup_was_begun(&self) -> Result<()> {
+        let seed = self.seed.to_string();
+        let trust = [OsStr::new("--trust"), self.root.as_os_str()];
+        in_setup::begun(self.amt_sim, &self.memory(), &self.folder, &seed, &trust)
+    }
+
     /// Starts a program that sees the device of this machine.
     pub(super) fn start(
         &mut self,
@@ -77,7 +95,7 @@ impl<'a> Machine<'a> {
         self.runs += 1;
         let backend = self.backend.to_string();
         let seed = self.seed.to_string();
-        let state = self.folder.join("state.json");
+        let state = self.memory();
         let journal = self.journal();
         let mut all: Vec<&OsStr> = vec![self.amt_sim.as_os_str()];
         all.extend(["run", "--quiet", "--backend", &backend].map(OsStr::new));
@@ -95,26 +113,35 @@ impl<'a> Machine<'a> {
         namespace.start(&all, &[], &self.folder, &log)
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The device's memory as the last run left it, or as it is now.
+    pub(super) fn state(&self) -> Result<State> {
+        in_setup::memory(&self.memory())
+    }
+
+    fn memory(&self) -> PathBuf {
+        self.folder.join("state.json")
+    }
+
     fn journal(&self) -> PathBuf {
         self.folder.join(format!("journal-{}.jsonl", self.runs))
     }
 
+    /// What happened in the last run.
+    pub(super) fn events(&self) -> Result<Vec<Event>> {
+        in_setup::events(&self.journal())
+    }
+
     /// The mode changes of the last run.
     pub(super) fn mode_changes(&self) -> Result<Vec<Mode>> {
-        let path = self.journal();
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let mut modes = Vec::new();
-        // The last line may be half written when the run was ended from outside.
-        for line in text.lines() {
-            if let Ok(Entry {
-                event: Event::ModeChanged { to, .. },
-                ..
-            }) = serde_json::from_str(line)
-            {
-                modes.push(to);
-            }
-        }
-        Ok(modes)
+        let modes = self.events()?.into_iter().filter_map(|event| match event {
+            Event::ModeChanged { to, .. } => Some(to),
+            _ => None,
+        });
+        Ok(modes.collect())
     }
 
     pub(super) fn went_to(&self, mode: Mode) -> Result<()> {
@@ -128,10 +155,17 @@ impl<'a> Machine<'a> {
 
     /// The machine's UUID, as the device would tell it.
     pub(super) fn uuid(&self) -> Result<String> {
-        let device = amt_sim::Device::builder(self.profile)
-            .seed(self.seed)
-            .build()?;
-        Ok(device.identity().uuid.to_string())
+        Ok(self.device()?.identity().uuid.to_string())
+    }
+
+    /// What its passwords are for.
+    pub(super) fn realm(&self) -> Result<String> {
+        Ok(self.device()?.identity().digest_realm.clone())
+    }
+
+    fn device(&self) -> Result<amt_sim::Device> {
+        let device = amt_sim::Device::builder(self.profile).seed(self.seed);
+        Ok(device.build()?)
     }
 
     /// What MeshCmd, started anew, says about the device.
@@ -177,7 +211,7 @@ impl<'a> Machine<'a> {
         meshcmd: &Path,
         group: &Group,
     ) -> Result<Program> {
-        let url = format!("wss://127.0.0.1:{PORT}/apf.ashx");
+        let url = format!("wss://127.0.0.1:{PORT}/{}apf.ashx", group.path());
         let id = group.id();
         let words = [
             meshcmd.as_os_str(),
@@ -208,7 +242,10 @@ impl<'a> Machine<'a> {
             format!("MeshType={}", group.members as u8),
             format!("MeshID=0x{}", group.digits()),
             format!("ServerID={}", server.id),
-            format!("MeshServer=wss://127.0.0.1:{PORT}/agent.ashx"),
+            format!(
+                "MeshServer=wss://127.0.0.1:{PORT}/{}agent.ashx",
+                group.path()
+            ),
             String::new(),
         ];
         fs::write(folder.join("meshagent.msh"), settings.join("\r\n"))?;

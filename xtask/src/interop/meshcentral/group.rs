@@ -34,44 +34,71 @@ pub(super) struct Group {
     digits: &'static str,
     pub(super) policy: Policy,
     pub(super) members: Members,
+    /// The domain that its server knows it in; empty is the first.
+    pub(super) domain: &'static str,
+    /// Whether devices are told to call the server's MPS.
+    pub(super) cira: bool,
 }
+
+/// The domain in which devices with AMT 14 or newer are activated over TLS.
+pub(super) const TLS_DOMAIN: &str = "tls";
 
 pub(super) const DEVICES_CLIENT: Group = Group {
     letters: "CCMC",
     digits: "082302",
     policy: Policy::Client,
     members: Members::Devices,
+    domain: "",
+    cira: false,
 };
 pub(super) const DEVICES_ADMIN: Group = Group {
     letters: "ACMC",
     digits: "002302",
     policy: Policy::Admin,
     members: Members::Devices,
+    domain: "",
+    cira: false,
 };
 pub(super) const AGENTS_CLIENT: Group = Group {
     letters: "CCMA",
     digits: "082300",
     policy: Policy::Client,
     members: Members::Agents,
+    domain: "",
+    cira: false,
 };
 pub(super) const AGENTS_ADMIN: Group = Group {
     letters: "ACMA",
     digits: "002300",
     policy: Policy::Admin,
     members: Members::Agents,
+    domain: "",
+    cira: false,
 };
 pub(super) const AGENTS_OFF: Group = Group {
     letters: "OFFA",
     digits: "385140",
     policy: Policy::Deactivate,
     members: Members::Agents,
+    domain: "",
+    cira: false,
 };
+pub(super) const AGENTS_TLS: Group = Group {
+    letters: "TLSA",
+    digits: "4CB480",
+    policy: Policy::Admin,
+    members: Members::Agents,
+    domain: TLS_DOMAIN,
+    cira: true,
+};
+
 pub(super) const GROUPS: &[Group] = &[
     DEVICES_CLIENT,
     DEVICES_ADMIN,
     AGENTS_CLIENT,
     AGENTS_ADMIN,
     AGENTS_OFF,
+    AGENTS_TLS,
 ];
 
 impl Group {
@@ -85,21 +112,30 @@ impl Group {
         self.digits.repeat(16)
     }
 
+    /// Where the server answers for it: empty or a folder.
+    pub(super) fn path(&self) -> String {
+        match self.domain {
+            "" => String::new(),
+            domain => format!("{domain}/"),
+        }
+    }
+
     /// The group as the server keeps it in its database.
     fn record(&self) -> Value {
         json!({
             "type": "mesh",
-            "_id": format!("mesh//{}", self.id()),
+            "_id": format!("mesh/{}/{}", self.domain, self.id()),
             "name": self.letters,
             "mtype": self.members as u8,
             "desc": "",
-            "domain": "",
+            "domain": self.domain,
             "links": {},
             "creation": 1,
             "amt": {
                 "type": self.policy as u8,
                 "badpass": 0,
-                "cirasetup": 0,
+                // 2 is yes.
+                "cirasetup": if self.cira { 2 } else { 0 },
                 "ccm": 0,
                 "password": PASSWORD,
             },
@@ -120,13 +156,28 @@ pub(super) fn database() -> String {
 /// Where the server hears Hello messages.
 pub(super) const HELLO_PORT: u16 = 9971;
 
-/// The file in which the server writes down whom it activates.
-pub(super) const ACTIVATION_LOG: &str = "amtactivation.log";
+/// The file in which a domain's activations are written down.
+pub(super) fn activation_log(domain: &str) -> String {
+    format!("amtactivation{domain}.log")
+}
 
 /// The settings file. `certificates` is the folder that `amt-sim ca export` wrote.
 pub(super) fn settings(folder: &str, certificates: &str) -> Value {
     let chain =
         ["leaf.pem", "intermediate.pem", "root.pem"].map(|file| format!("{certificates}/{file}"));
+    let domain = |name: &str, over_tls: bool| {
+        json!({
+            "newAccounts": false,
+            "amtManager": { "tlsAcmActivation": over_tls },
+            "amtAcmActivation": {
+                "log": activation_log(name),
+                "certs": { "sim": {
+                    "certfiles": chain,
+                    "keyfile": format!("{certificates}/key.pem"),
+                } },
+            },
+        })
+    };
     json!({
         "settings": {
             "datapath": format!("{folder}/data"),
@@ -159,18 +210,7 @@ pub(super) fn settings(folder: &str, certificates: &str) -> Value {
             // Every step, on standard output.
             "debug": "amt,amtsca,mps,cert",
         },
-        "domains": { "": {
-            "newAccounts": false,
-            // Activation over TLS needs what the device does not do yet.
-            "amtManager": { "tlsAcmActivation": false },
-            "amtAcmActivation": {
-                "log": ACTIVATION_LOG,
-                "certs": { "sim": {
-                    "certfiles": chain,
-                    "keyfile": format!("{certificates}/key.pem"),
-                } },
-            },
-        } },
+        "domains": { "": domain("", false), TLS_DOMAIN: domain(TLS_DOMAIN, true) },
     })
 }
 

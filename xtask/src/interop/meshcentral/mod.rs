@@ -5,6 +5,7 @@
 
 mod agent;
 mod checks;
+mod findings;
 mod group;
 mod hello;
 mod life;
@@ -15,7 +16,7 @@ use anyhow::{Context, Result};
 
 use self::checks::{ACTIVATIONS, Place};
 use self::namespace::Namespace;
-use self::server::Server;
+use self::server::{Server, Start};
 use super::table::{Outcome, Table};
 use super::{Bench, tools};
 
@@ -42,7 +43,14 @@ pub(crate) fn checks(bench: &Bench, table: &mut Table) {
             return tools::unavailable(table, PROGRAM, tools::MESHCENTRAL, "namespaces", &error);
         }
     };
-    let started = Server::start(&package, &bench.programs.amt_sim, &folder, namespace);
+    let start = Start {
+        package: &package,
+        amt_sim: &bench.programs.amt_sim,
+        folder: &folder,
+        without: None,
+        like: None,
+    };
+    let started = Server::start(start, namespace);
     let mut server = match started {
         Ok(server) => server,
         Err(error) => {
@@ -62,27 +70,28 @@ pub(crate) fn checks(bench: &Bench, table: &mut Table) {
         folder: &folder,
     };
     let namespace = server.namespace.clone();
-    let lives = [life::client, life::admin]
-        .map(|life| at_most_twice(|| life(&place, &namespace, &server.root)));
-    for (title, result) in life::TITLES.into_iter().zip(lives) {
-        table.add(PROGRAM, tools::MESHCENTRAL, title, Outcome::of(result));
+    let version = tools::MESHCENTRAL;
+    let lives = [life::client, life::admin];
+    for (title, life) in life::TITLES.into_iter().zip(lives) {
+        table.run(PROGRAM, version, title, || {
+            at_most_twice(|| life(&place, &namespace, &server.root))
+        });
     }
     // Before the others: what they leave to be polled is none of its business.
-    let result = at_most_twice(|| hello::run(&place, &mut server));
-    table.add(
-        PROGRAM,
-        tools::MESHCENTRAL,
-        hello::TITLE,
-        Outcome::of(result),
-    );
+    for visit in hello::VISITS {
+        table.run(PROGRAM, version, visit.title, || {
+            at_most_twice(|| hello::run(&place, &mut server, visit))
+        });
+    }
     for activation in ACTIVATIONS {
-        let result = at_most_twice(|| checks::run(&place, &mut server, activation));
-        table.add(
-            PROGRAM,
-            tools::MESHCENTRAL,
-            activation.title,
-            Outcome::of(result),
-        );
+        table.run(PROGRAM, version, activation.title, || {
+            at_most_twice(|| checks::run(&place, &mut server, activation))
+        });
+    }
+    for finding in findings::FINDINGS {
+        table.run(PROGRAM, version, finding.title, || {
+            at_most_twice(|| findings::run(&place, &mut server, finding))
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::group::{ACTIVATION_LOG, DNS_SUFFIX, database, settings};
+use super::group::{DNS_SUFFIX, activation_log, database, settings};
 use super::namespace::{Namespace, Program};
 use crate::interop::run::limited;
 use crate::interop::tools;
@@ -21,25 +21,64 @@ pub(super) struct Server {
     program: Program,
     pub(super) namespace: Rc<Namespace>,
     folder: PathBuf,
+    without: Option<Repair>,
     /// SHA-384 of the key that agents shall find the server to have.
     pub(super) id: String,
     /// Root of the provisioning certificate.
     pub(super) root: PathBuf,
 }
 
-/// Files of the server that the pre-loaded script repairs, as often as it has repairs for them.
-const REPAIRED: [&str; 3] = ["amtmanager.js", "meshagent.js", "amtmanager.js"];
+/// What the pre-loaded script repairs, by the names that it uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repair {
+    ChainOrder,
+    DeclaredVersion,
+    PasswordName,
+    AskAgain,
+}
+
+impl Repair {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::ChainOrder => "chain-order",
+            Self::DeclaredVersion => "declared-version",
+            Self::PasswordName => "password-name",
+            Self::AskAgain => "ask-again",
+        }
+    }
+}
+
+/// In files that every server loads as it starts; the one that hears Hello messages comes later.
+const AT_START: [Repair; 3] = [
+    Repair::DeclaredVersion,
+    Repair::PasswordName,
+    Repair::AskAgain,
+];
+
+/// What a server is started with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start<'a> {
+    pub(super) package: &'a Path,
+    pub(super) amt_sim: &'a Path,
+    /// Everything that it leaves behind goes there.
+    pub(super) folder: &'a Path,
+    /// A repair that it does not get.
+    pub(super) without: Option<Repair>,
+    /// A server that ran before, whose certificates it takes over: making them takes longer than all the rest.
+    pub(super) like: Option<&'a Server>,
+}
 
 /// Making certificates takes most of it.
-const STARTS_WITHIN: u64 = 60;
+const STARTS_WITHIN: u64 = 240;
 
 impl Server {
-    pub(super) fn start(
-        package: &Path,
-        amt_sim: &Path,
-        folder: &Path,
-        namespace: Namespace,
-    ) -> Result<Self> {
+    pub(super) fn start(start: Start<'_>, namespace: Namespace) -> Result<Self> {
+        let Start {
+            package,
+            amt_sim,
+            folder,
+            ..
+        } = start;
         let namespace = Rc::new(namespace);
         let scripts = scripts();
         let certificates = folder.join("ca");
@@ -50,9 +89,12 @@ impl Server {
             OsStr::new("--name"),
             OsStr::new(DNS_SUFFIX),
         ];
-        limited(30, amt_sim.as_os_str(), &export, folder)?.succeeded()?;
+        limited(180, amt_sim.as_os_str(), &export, folder)?.succeeded()?;
         let data = folder.join("data");
         fs::create_dir_all(&data)?;
+        if let Some(like) = start.like {
+            like.hand_down(&data)?;
+        }
         fs::write(data.join("meshcentral.db"), database())?;
         let settings = settings(text(folder)?, text(&certificates)?);
         fs::write(data.join("config.json"), settings.to_string())?;
@@ -65,9 +107,10 @@ impl Server {
             OsStr::new("--datapath"),
             data.as_os_str(),
         ];
+        let without = OsStr::new(start.without.map_or("", Repair::name));
         let program = namespace.start(
             &words,
-            &[("NODE_OPTIONS", &preload)],
+            &[("NODE_OPTIONS", &preload), ("MESHCENTRAL_WITHOUT", without)],
             folder,
             &folder.join("server.log"),
         )?;
@@ -75,6 +118,7 @@ impl Server {
             program,
             namespace,
             folder: folder.to_owned(),
+            without: start.without,
             id: String::new(),
             root: certificates.join("root.pem"),
         };
@@ -88,28 +132,51 @@ impl Server {
         let public = data.join("agentserver-cert-public.crt");
         let script = scripts.join("server-id.js");
         let words = [script.as_os_str(), public.as_os_str()];
-        let output = limited(30, "node".as_ref(), &words, folder)?.succeeded()?;
+        let output = limited(120, "node".as_ref(), &words, folder)?.succeeded()?;
         server.id = output.stdout.trim().to_owned();
         Ok(server)
     }
 
-    /// A repair that does not match ends the server; a file that was never loaded would go unnoticed.
-    fn has_its_repairs(&self) -> Result<()> {
-        let printed = self.program.printed();
-        for file in REPAIRED {
-            let line = format!("PRELOAD: repaired {file}");
-            ensure!(printed.contains(&line), "not repaired: {file}");
+    /// Copies what takes long to make: certificates with their keys, and the programs that were signed with one.
+    fn hand_down(&self, to: &Path) -> Result<()> {
+        let from = self.folder.join("data");
+        let signed = Path::new("signedagents");
+        fs::create_dir_all(to.join(signed))?;
+        for folder in [Path::new(""), signed] {
+            for entry in fs::read_dir(from.join(folder))? {
+                let name = entry?.file_name();
+                let file = folder.join(&name);
+                let is = |end: &str| Path::new(&name).extension() == Some(OsStr::new(end));
+                if is("crt") || is("key") || is("exe") {
+                    fs::copy(from.join(&file), to.join(&file))?;
+                }
+            }
         }
         Ok(())
     }
 
-    /// Waits until the server hears Hello messages, with the repair that they need.
+    /// A repair that does not match ends the server; a file that was never loaded would go unnoticed.
+    fn has_its_repairs(&self) -> Result<()> {
+        AT_START.into_iter().try_for_each(|repair| self.has(repair))
+    }
+
+    fn has(&self, repair: Repair) -> Result<()> {
+        let line = format!("PRELOAD: repaired {}", repair.name());
+        let there = self.program.printed().contains(&line);
+        ensure!(
+            there == (self.without != Some(repair)),
+            "{} was repaired: expected {}, actual {there}",
+            repair.name(),
+            !there
+        );
+        Ok(())
+    }
+
+    /// Waits until the server hears Hello messages.
     pub(super) fn hears_hello(&mut self) -> Result<()> {
         let ready = "provisioning server running on port";
         self.program.prints(0, &[ready], STARTS_WITHIN, None)?;
-        let repaired = "PRELOAD: repaired amtprovisioningserver.js";
-        ensure!(self.program.printed().contains(repaired), "not repaired");
-        Ok(())
+        self.has(Repair::ChainOrder)
     }
 
     /// Waits until the server has nothing more to say about agents that are gone.
@@ -166,8 +233,8 @@ impl Server {
     }
 
     /// The line about this device in the log of activations, which the server writes before it activates.
-    pub(super) fn activation(&self, uuid: &str) -> Result<serde_json::Value> {
-        let path = self.folder.join("data").join(ACTIVATION_LOG);
+    pub(super) fn activation(&self, uuid: &str, domain: &str) -> Result<serde_json::Value> {
+        let path = self.folder.join("data").join(activation_log(domain));
         let log = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let mut lines = log
             .lines()

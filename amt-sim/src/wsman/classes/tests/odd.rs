@@ -4,7 +4,7 @@ use rstest::rstest;
 
 use super::{Bench, e, r};
 use crate::device::Mode;
-use crate::wsman::{classes, schema};
+use crate::wsman::{base64, classes, schema};
 
 /// Every class that the data describe.
 fn names() -> Vec<String> {
@@ -105,4 +105,17 @@ fn nonsense_is_answered(#[case] text: Option<&str>) {
     }
     // The device goes on.
     bench.power_cycle().get("AMT_GeneralSettings").ok();
+}
+
+/// The device has one, and is in service: it shows zeros, as a device without one does.
+#[test]
+fn the_one_time_password_shows_in_set_up_only() {
+    let shown = |mode: Mode| {
+        let mut bench = Bench::of("tiger-lake-15", mode, &[]);
+        bench.fw.state.otp = Some("12345678".to_owned());
+        let answer = bench.get("AMT_SetupAndConfigurationService").ok();
+        answer.text("ProvisioningServerOTP").unwrap().to_owned()
+    };
+    assert_eq!(shown(Mode::Admin), base64::encode(&[0; 32]));
+    assert_eq!(shown(Mode::SetupOutOfBand), base64::encode(b"12345678"));
 }

@@ -202,6 +202,15 @@ fn one_certificate_is_for_tls_and_stays_while_it_is() {
     assert!(bench.all(CONTEXT).texts("ElementInContext").is_empty());
 }
 
+/// Another certificate takes the place of the first one by Put; Create is refused before anybody looks at it.
+#[test]
+fn a_second_certificate_is_put_not_created() {
+    let mut bench = Bench::admin();
+    prepare(&mut bench);
+    let other = bench.create(CONTEXT, &context("Intel(r) AMT Certificate: Handle: 0"));
+    assert_eq!(other.fault, "e:AlreadyExists");
+}
+
 #[test]
 fn the_service_deletes_what_is_selected() {
     let mut bench = Bench::admin();

@@ -1,0 +1,274 @@
+//! The secure flow of the guide: an SCA sets the device up through its host, with nobody's network in between but the
+//! agent's relay.
+//!
+//! ```text
+//!   console ── asks for capability, UUID and version (1-4), recommends, and carries hashes (5-7)
+//!     │  ▲
+//!     │  └── hash of the SCA's leaf ─────────────────── SCA
+//!     ▼                                                 ▲ │
+//!   agent ── StartConfigurationHBased ──▶ device        │ │ TLS to 16993, both sides with certificates (9)
+//!     │ ◀── hash of the on-die leaf ────────────────────┘ │
+//!     └── relay: APF channels over LME ◀──────────────────┘
+//! ```
+//! Source: "Out of Band Remote PKI Configuration with a Local Agent", steps 1 to 9.
+
+mod agent;
+mod lists;
+mod sca;
+mod verifier;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256, Sha384};
+
+pub use agent::Conclusion;
+pub use lists::Lists;
+pub use verifier::{Refusal, ToldHash, Verifier};
+
+use agent::{Agent, Armed};
+use sca::{Commit, Sca};
+
+use super::agent::ReferenceAgent;
+use super::certificates::{CertificateError, Identity};
+use super::console::ReferenceConsole;
+use super::setup::Host;
+use super::{ActionReport, Ending, Misbehaviour, Wanted};
+use crate::fact::{Fact, Facts, Feature};
+use crate::scenario::{Anchors, Announces, LooksFor, Order, Outcome};
+use crate::wire::ClientError;
+use crate::wire::amthi::AmthiError;
+use crate::wire::upid::HardwareId;
+use crate::words::words;
+
+words! {
+    /// How far the flow came.
+    Stage {
+        /// The agent found out what the console asked.
+        Discovered = "discovered",
+        /// The device waits for the SCA.
+        Armed = "armed",
+        /// The device was configured as far as CommitChanges.
+        Configured = "configured",
+        /// The agent has seen that the device is operational.
+        Confirmed = "confirmed",
+        /// The SCA came back and was let in by its password.
+        Managed = "managed",
+    }
+}
+
+/// Why the flow did not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    #[error(transparent)]
+    Amthi(#[from] AmthiError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error("the device's chain is not believed: {0}")]
+    Refused(Refusal),
+    #[error("{method} returned {value}")]
+    Method { method: &'static str, value: u64 },
+    #[error("StartConfigurationHBased was answered with status {0:#x}")]
+    Status(u32),
+    #[error("the firmware is older than 15: the secure method is not recommended for it")]
+    NotRecommended,
+    #[error("CommitChanges left the device where it was, or half way")]
+    NotCommitted,
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Everybody of one story, with what each remembers from one step to the next.
+#[derive(Debug)]
+pub struct Cast {
+    sca: Sca,
+    agent: Agent,
+    misbehaviour: Option<Misbehaviour>,
+}
+
+impl Cast {
+    pub fn new(misbehaviour: Option<Misbehaviour>) -> Self {
+        Self {
+            sca: Sca::new(misbehaviour),
+            agent: Agent { misbehaviour },
+            misbehaviour,
+        }
+    }
+
+    /// The whole flow, once.
+    pub fn set_up(&mut self, order: &Order, host: Host<'_>) -> ActionReport {
+        let mut facts = Facts::new();
+        let mut remarks = Vec::new();
+        let result = self.steps(order, host, &mut facts);
+        let conclusion = match result {
+            Ok(()) => Conclusion::Activated,
+            Err(trouble) => {
+                remarks.push(trouble.to_string());
+                if let Trouble::Refused(refusal) = trouble {
+                    facts.insert(Fact::SECURE_REFUSAL, json!(refusal.to_string()));
+                }
+                let armed = facts.contains_key(&Fact::SECURE_ARMED);
+                self.give_up(host, armed, &mut facts, &mut remarks)
+            }
+        };
+        facts.insert(Fact::SECURE_CONCLUSION, json!(conclusion.to_string()));
+        if let Err(trouble) = self.look(host, &mut facts) {
+            remarks.push(format!("looking at the device: {trouble}"));
+        }
+        let outcome = match conclusion {
+            Conclusion::Activated => Outcome::Done,
+            _ => Outcome::Failed,
+        };
+        ActionReport {
+            ending: Ending::Outcome(outcome),
+            remarks,
+            ..ActionReport::done(facts)
+        }
+    }
+
+    /// What the agent does about a flow that did not go on, and what it says then.
+    fn give_up(
+        &self,
+        host: Host<'_>,
+        armed: bool,
+        facts: &mut Facts,
+        remarks: &mut Vec<String>,
+    ) -> Conclusion {
+        if !armed {
+            return Conclusion::NotActivated;
+        }
+        match self.agent.stop(host) {
+            Ok(status) => {
+                facts.insert(Fact::SECURE_STOP_STATUS, json!(status));
+                Conclusion::NotActivated
+            }
+            Err(trouble) => {
+                remarks.push(format!("StopConfiguration: {trouble}"));
+                Conclusion::Unknown
+            }
+        }
+    }
+
+    fn steps(&mut self, order: &Order, host: Host<'_>, facts: &mut Facts) -> Result<(), Trouble> {
+        let tls_only = self.discover(host, facts)?;
+        stage(facts, Stage::Discovered);
+        let identity = Identity::of(order.certificate)?;
+        let algorithm = u8::try_from(order.algorithm).unwrap_or(0);
+        let announced = self.own_hash(&identity, algorithm, order.announces);
+        let hardware = match order.looks_for {
+            LooksFor::Chain => None,
+            _ => self.agent.hardware_id(host)?,
+        };
+        let told = match self.agent.arm(host, algorithm, &announced)? {
+            Armed::Yes(data) => data,
+            // requirement `agent.setup.stop-on-status`
+            Armed::No(status) => {
+                facts.insert(Fact::AMTHI_STATUS, json!(status));
+                return Err(Trouble::Status(status));
+            }
+        };
+        facts.insert(Fact::SECURE_ARMED, json!(true));
+        stage(facts, Stage::Armed);
+        let told = match self.misbehaviour {
+            Some(Misbehaviour::AgentConnectsAnyway) if told.is_empty() => {
+                [&[2][..], &[0xff; 32], &[0; 32]].concat()
+            }
+            _ => told,
+        };
+        let told = self.sca.hear(&told)?;
+        let verifier = self.verifier(order, host, told, hardware);
+        let commit = self.sca.configure(host, &identity, verifier)?;
+        stage(facts, Stage::Configured);
+        if let Commit::Answered(value @ 1..) = commit {
+            return Err(Trouble::Method {
+                method: "CommitChanges",
+                value,
+            });
+        }
+        if !self.agent.confirm(host, commit == Commit::Answered(0))? {
+            return Err(Trouble::NotCommitted);
+        }
+        stage(facts, Stage::Confirmed);
+        if self.misbehaviour != Some(Misbehaviour::AgentTakesLossForSuccess) {
+            self.sca.manage(host, tls_only)?;
+            stage(facts, Stage::Managed);
+        }
+        Ok(())
+    }
+
+    /// Steps 1 to 4. Says whether local ports speak TLS only.
+    fn discover(&self, host: Host<'_>, facts: &mut Facts) -> Result<bool, Trouble> {
+        let features = [
+            Feature::Presence,
+            Feature::Uuid,
+            Feature::Version,
+            Feature::LocalTls,
+        ];
+        let wanted: Wanted = features.into_iter().collect();
+        let found = ReferenceAgent::default().discover(host.port, host.clock, &wanted);
+        let mut found = found.facts;
+        ReferenceConsole::default().recommend(&mut found);
+        let secure = found.get(&Fact::RECOMMENDATION) == Some(&json!("secure-host-based"));
+        let tls_only = found.get(&Fact::LOCAL_TLS_ENFORCED) == Some(&json!(true));
+        facts.extend(found);
+        // requirement `agent.setup.secure-command`
+        if !secure && self.misbehaviour != Some(Misbehaviour::AgentArmsOldFirmware) {
+            return Err(Trouble::NotRecommended);
+        }
+        Ok(tls_only)
+    }
+
+    /// Step 5: what the SCA sends down for the device.
+    fn own_hash(&self, identity: &Identity, algorithm: u8, announces: Announces) -> Vec<u8> {
+        // requirement `agent.setup.leaf-hash`
+        let of_root = self.misbehaviour == Some(Misbehaviour::AgentSendsRootHash);
+        let der = match identity.chain.last() {
+            Some(root) if of_root || announces == Announces::Other => root,
+            _ => identity.leaf(),
+        };
+        match algorithm {
+            3 => Sha384::digest(der).to_vec(),
+            _ => Sha256::digest(der).to_vec(),
+        }
+    }
+
+    fn verifier(
+        &self,
+        order: &Order,
+        host: Host<'_>,
+        told: ToldHash,
+        hardware: Option<HardwareId>,
+    ) -> Verifier {
+        /// Where a device's clock begins in virtual time: 2026-01-01.
+        const BEGINNING: u64 = 1_767_225_600;
+        let chain = amt_sim::pki::OnDieChain::for_device(amt_sim::device::Seed(0), "LNL", 20);
+        let chain = chain.map(|chain| chain.certificates).unwrap_or_default();
+        let now = BEGINNING + host.clock.now().as_secs();
+        Verifier {
+            told,
+            // The root and the authorities below it are the same for all devices of a platform.
+            root: chain.last().cloned().unwrap_or_default(),
+            authorities: match order.anchors {
+                Anchors::Root => Vec::new(),
+                Anchors::Authorities => chain.get(4..6).unwrap_or_default().to_vec(),
+            },
+            hardware,
+            lists: (order.looks_for == LooksFor::Lists).then(Lists::published),
+            now: i64::try_from(now).unwrap_or(i64::MAX),
+            misbehaviour: self.misbehaviour,
+        }
+    }
+
+    /// Mode and state, as the device tells them now.
+    fn look(&self, host: Host<'_>, facts: &mut Facts) -> Result<(), Trouble> {
+        let standing = self.agent.standing(host)?;
+        facts.insert(Fact::CONTROL_MODE, json!(standing.control_mode_word()));
+        facts.insert(Fact::PROVISIONING_STATE, json!(standing.state_word()));
+        Ok(())
+    }
+}
+
+fn stage(facts: &mut Facts, stage: Stage) {
+    facts.insert(Fact::SECURE_STAGE, json!(stage.to_string()));
+}

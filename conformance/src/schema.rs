@@ -1,0 +1,272 @@
+//! JSON schemas (draft 7) of the files that people write, made from the enumerations that read them.
+//!
+//! Editors complete and check with them while somebody types. They say less than `conformance check`: what only shows
+//! when the whole story is known is checked there.
+
+use amt_sim::Profile;
+use serde_json::{Map, Value, json};
+
+use crate::fact::{Fact, Feature};
+use crate::requirement::Ledger;
+use crate::scenario::{Action, Outcome, Role, Trait, journal_kinds};
+
+const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
+
+/// A scenario file.
+pub fn scenario() -> Value {
+    let step = json!({
+        "type": "object",
+        "description": "Exactly one of do, expect, fault and advance.",
+        "properties": {
+            "do": words(Action::ALL.iter().map(|action| action.word()), "A role acts."),
+            "with": described(json!({"type": "object"}), "What exactly the role does; docs/scenarios.md lists the keys."),
+            "expect": {"$ref": "#/definitions/expect"},
+            "requirement": {"$ref": "#/definitions/requirement"},
+            "severity": words(["MUST", "SHOULD"], "Never stronger than the requirement's own level."),
+            "fault": {"$ref": "#/definitions/fault"},
+            "advance": {"$ref": "#/definitions/time"},
+        },
+        "additionalProperties": false,
+        "oneOf": [
+            {"required": ["do"]},
+            {"required": ["expect", "requirement", "severity"]},
+            {"required": ["fault"]},
+            {"required": ["advance"]},
+        ],
+    });
+    json!({
+        "$schema": DRAFT,
+        "title": "amt-sim scenario",
+        "type": "object",
+        "required": ["id", "title", "story", "requirements", "roles", "device", "step"],
+        "additionalProperties": false,
+        "properties": {
+            "id": described(dotted(), "FOLDER.NAME; the file stands in scenarios/FOLDER/NAME.toml."),
+            "title": text("One line."),
+            "story": text("Two to four sentences, present tense."),
+            "requirements": described(list(json!({"$ref": "#/definitions/requirement"})), "What it proves."),
+            "tags": list(json!({"type": "string"})),
+            "roles": list(words(Role::ALL.iter().map(|role| role.word()), "A party beside the device.")),
+            "needs": list(words(features(), "What a program must be able to do.")),
+            "device": device(),
+            "step": list(step),
+        },
+        "definitions": {
+            "expect": expect(),
+            "requirement": words(requirements(), "ID of the ledger; conformance explain ID."),
+            "fault": fault(),
+            "time": time(),
+            "fact": words(Fact::names(), "A fact; conformance list --facts."),
+        },
+    })
+}
+
+fn device() -> Value {
+    let profiles = fixtures::PROFILES
+        .iter()
+        .filter_map(|file| Profile::parse(file.path, file.text).ok())
+        .map(|profile| profile.name);
+    let profiles: Vec<String> = profiles.collect();
+    let name = json!({
+        "anyOf": [{"enum": profiles}, {"type": "string", "pattern": "[*?]"}],
+        "description": "A profile, or a pattern over their names.",
+    });
+    let traits = || {
+        list(words(
+            Trait::ALL.iter().map(|has| has.word()),
+            "A trait of a machine.",
+        ))
+    };
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "profile": one_or_list(name.clone()),
+            "profiles": one_or_list(name),
+            "from": text("This AMT version or a later one."),
+            "before": text("An AMT version before this one."),
+            "with": one_or_list(traits()["items"].clone()),
+            "without": one_or_list(traits()["items"].clone()),
+            "preset": text("factory, ccm, acm, or a mode of the mode table."),
+            "seed": {"type": "integer", "minimum": 0},
+            "set": described(json!({"type": "object"}), "Other values for keys of the profile."),
+            "faults": one_or_list(json!({"$ref": "#/definitions/fault"})),
+        },
+    })
+}
+
+fn expect() -> Value {
+    let fact = json!({"$ref": "#/definitions/fact"});
+    let kind = words(journal_kinds(), "Kind of a journal entry.");
+    let outcome = words(
+        Outcome::ALL
+            .iter()
+            .filter(|outcome| **outcome != Outcome::Hung)
+            .map(|outcome| outcome.word()),
+        "How the last action ended.",
+    );
+    let count = json!({"type": "integer", "minimum": 0});
+    json!({
+        "type": "object",
+        "description": "Exactly one question.",
+        "additionalProperties": false,
+        "properties": {
+            "fact": fact,
+            "equals": {},
+            "one_of": {"type": "array"},
+            "or_absent": {"type": "boolean"},
+            "absent": {"const": true},
+            "facts": described(
+                json!({"type": "object", "propertyNames": {"$ref": "#/definitions/fact"}}),
+                "Several facts, each with one value.",
+            ),
+            "matches_device": described(
+                one_or_list(json!({"$ref": "#/definitions/fact"})),
+                "These facts are what a good agent would say of this device.",
+            ),
+            "outcome": one_or_list(outcome),
+            "took_at_most": {"$ref": "#/definitions/time"},
+            "journal": kind,
+            "journal_none": kind,
+            "journal_distinct": kind,
+            "field": text("Field of the entries of that kind."),
+            "name": {"type": "string"},
+            "action": {"type": "string"},
+            "class": {"type": "string"},
+            "client": {"type": "string"},
+            "operation": {"type": "string"},
+            "errno": {"type": "string"},
+            "method": {"type": "string"},
+            "refusal": {"type": "string"},
+            "id": count,
+            "status": count,
+            "return_value": count,
+            "at_least": count,
+            "at_most": count,
+        },
+        "oneOf": [
+            {"required": ["fact"]},
+            {"required": ["facts"]},
+            {"required": ["matches_device"]},
+            {"required": ["outcome"]},
+            {"required": ["took_at_most"]},
+            {"required": ["journal"]},
+            {"required": ["journal_none"]},
+            {"required": ["journal_distinct"]},
+        ],
+    })
+}
+
+/// A target file.
+pub fn target() -> Value {
+    let known = || {
+        list(json!({
+            "type": "object",
+            "required": ["scenario", "reason"],
+            "additionalProperties": false,
+            "properties": {
+                "scenario": text("A scenario, or a pattern."),
+                "profile": text("A device, or a pattern; every one when absent."),
+                "reason": text("What goes wrong, and where that was seen."),
+            },
+        }))
+    };
+    let codes = || list(json!({"type": "integer"}));
+    json!({
+        "$schema": DRAFT,
+        "title": "amt-sim target",
+        "type": "object",
+        "required": ["name", "title", "program", "has"],
+        "properties": {
+            "name": text("How people name it on a command line."),
+            "title": text("One line."),
+            "program": text("On PATH, or a path; --program NAME=PATH wins."),
+            "get_it": text("How to get the program."),
+            "has": list(words(features(), "What the program can do.")),
+            "time_limit": time(),
+            "reply_delay": time(),
+            "as_root": {"type": "boolean"},
+            "look": {"type": "boolean"},
+            "serial": {"type": "boolean"},
+            "working_directory": {"type": "string"},
+            "environment": {"type": "object", "additionalProperties": {"type": "string"}},
+            "exit": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "done": codes(),
+                    "not_implemented": described(codes(), "89 when absent."),
+                    "configuration": codes(),
+                },
+            },
+            "version": {"type": "object", "required": ["args"]},
+            "command": list(json!({
+                "type": "object",
+                "required": ["for", "args"],
+                "properties": {
+                    "for": words(Action::ALL.iter().map(|action| action.word()), "The action that it does."),
+                    "args": one_or_list(json!({"type": "string"})),
+                    "facts": described(
+                        json!({"type": "object", "propertyNames": {"enum": Fact::names().collect::<Vec<_>>()}}),
+                        "Where each fact is read from.",
+                    ),
+                },
+            })),
+            "known_failing": described(known(), "Still run; a pass fails the run, and so does an entry that matches nothing."),
+            "known_flaky": described(known(), "Still run; may fail or pass."),
+        },
+    })
+}
+
+fn features() -> impl Iterator<Item = &'static str> {
+    Feature::ALL.iter().map(|feature| feature.word())
+}
+
+fn requirements() -> Vec<String> {
+    let ledger = Ledger::builtin().unwrap_or_default();
+    ledger.ids().map(str::to_owned).collect()
+}
+
+fn described(mut schema: Value, text: &str) -> Value {
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("description".to_owned(), text.into());
+    }
+    schema
+}
+
+fn text(about: &str) -> Value {
+    json!({"type": "string", "minLength": 1, "description": about})
+}
+
+fn words<W: Into<String>>(words: impl IntoIterator<Item = W>, about: &str) -> Value {
+    let words: Vec<String> = words.into_iter().map(Into::into).collect();
+    json!({"enum": words, "description": about})
+}
+
+fn list(items: Value) -> Value {
+    let mut schema = Map::new();
+    schema.insert("type".to_owned(), "array".into());
+    schema.insert("items".to_owned(), items);
+    Value::Object(schema)
+}
+
+/// A single value stands for a list of one.
+fn one_or_list(item: Value) -> Value {
+    json!({"anyOf": [item, list(item.clone())]})
+}
+
+fn dotted() -> Value {
+    json!({"type": "string", "pattern": "^[a-z0-9-]+(\\.[a-z0-9-]+)+$"})
+}
+
+fn time() -> Value {
+    json!({"type": "string", "pattern": "^[0-9]+(ms|s|min|h)$", "description": "250ms, 15s, 7min or 6h."})
+}
+
+fn fault() -> Value {
+    json!({
+        "type": "string",
+        "pattern": "^[a-z-]+(:[A-Za-z0-9._-]+)*(\\+[0-9]+)?=[A-Za-z0-9-]+(\\*[0-9]+)?$",
+        "description": "POINT[:CLIENT[:COMMAND]][+AFTER]=EFFECT[*TIMES], such as connect:amthi=EBUSY*3.",
+    })
+}

@@ -1,0 +1,152 @@
+//! The scenarios of the secure flow notice what they are there to notice: each wrong chain a verifier that skips the
+//! check, each trouble an agent that does not look, each rule of the device its absence.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+
+use amt_sim::Rules;
+use conformance::requirement::Ledger;
+use conformance::role::Misbehaviour::{self, *};
+use conformance::run::{Blame, Case, Choice, Engine, Plan, Run, Subject, Verdict, run_all};
+use conformance::scenario::Library;
+use rstest::rstest;
+
+struct Shelf {
+    ledger: Ledger,
+    library: Library,
+}
+
+fn shelf() -> &'static Shelf {
+    static SHELF: OnceLock<Shelf> = OnceLock::new();
+    SHELF.get_or_init(|| {
+        let ledger = Ledger::builtin().unwrap();
+        let library = Library::builtin(&ledger).unwrap();
+        Shelf { ledger, library }
+    })
+}
+
+/// The newest device of each scenario, which shows most.
+fn cases(filter: &str) -> Vec<Case<'static>> {
+    let choice = Choice {
+        filter: Some(filter.to_owned()),
+        ..Choice::default()
+    };
+    let shelf = shelf();
+    let plan = Plan::new(&shelf.library, &shelf.ledger, &choice).unwrap();
+    let by_scenario = plan
+        .cases
+        .chunk_by(|a, b| a.scenario.id == b.scenario.id)
+        .filter_map(|cases| cases.last().cloned());
+    by_scenario.collect()
+}
+
+fn run(cases: &[Case<'_>], misbehaviour: Option<Misbehaviour>, rules: Rules) -> Vec<Run> {
+    let engine = Engine {
+        ledger: &shelf().ledger,
+        subject: Subject::Reference,
+        misbehaviour,
+        rules,
+    };
+    let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let mut runs = Vec::new();
+    run_all(
+        cases,
+        jobs,
+        |case| engine.run(case),
+        |_| (),
+        |run| runs.push(run),
+    );
+    runs
+}
+
+fn is_noticed(run: &Run) -> bool {
+    matches!(run.verdict, Verdict::Fail | Verdict::Warn)
+}
+
+/// Every mistake, and scenarios that are there to notice it.
+#[rstest]
+#[case(AgentUsesLegacyStart, &["whole"])]
+#[case(AgentArmsOldFirmware, &["old-firmware"])]
+#[case(AgentSendsRootHash, &["whole", "sha-384"])]
+#[case(AgentConnectsAnyway, &["status-1", "status-3", "status-36"])]
+#[case(AgentTakesLossForSuccess, &["commit-cut", "commit-half"])]
+#[case(AgentTakesLossForFailure, &["commit-lost", "commit-cut-inside"])]
+#[case(AgentChecksModeOnly, &["commit-half"])]
+#[case(AgentNeverStops, &["wrong-cn", "left-in-setup", "commit-cut"])]
+#[case(AgentNeverRetries, &["lost-link-start", "lost-link-upid", "lost-link-confirm", "channel-shortage", "stop-retried"])]
+#[case(ScaTrustsHashAlone, &["wrong-cn", "rom-missing", "other-root", "self-signed", "other-device", "four", "revoked-rom"])]
+#[case(ScaSkipsHash, &["other-leaf", "rotating-leaf", "chain-changes"])]
+#[case(ScaFixedAlgorithm, &["sha-384"])]
+#[case(ScaTrustsFirstHash, &["leaf-of-each-start"])]
+#[case(ScaVerifiesOnce, &["chain-changes"])]
+#[case(ScaTakesSelfSigned, &["self-signed"])]
+#[case(ScaSkipsLength, &["five", "seven", "with-root"])]
+#[case(ScaSkipsLeafName, &["wrong-cn", "ptt-leaf", "ws-man-leaf", "audit-leaf"])]
+#[case(ScaSkipsRomName, &["rom-misnamed", "other-issuer-ou"])]
+#[case(ScaSkipsOrder, &["wrong-order"])]
+#[case(ScaSkipsSignature, &["broken-leaf", "broken-amt", "broken-kernel", "broken-rom", "broken-issuing"])]
+#[case(ScaSkipsRoot, &["broken-intermediate", "other-root"])]
+#[case(ScaSkipsAuthority, &["non-ca"])]
+#[case(ScaSkipsCurve, &["p256"])]
+#[case(ScaSkipsDates, &["expired", "expired-authority", "not-yet-valid"])]
+#[case(ScaSkipsPlatform, &["wrong-upid", "other-device"])]
+#[case(ScaSkipsLists, &["revoked-leaf", "revoked-kernel", "revoked-rom", "revoked-intermediate"])]
+#[case(ScaLeavesMebx, &["mebx-password"])]
+fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str]) {
+    let filter: Vec<String> = scenarios
+        .iter()
+        .map(|name| format!("secure.{name}"))
+        .collect();
+    for run in run(&cases(&filter.join(", ")), Some(mistake), Rules::default()) {
+        assert!(
+            is_noticed(&run),
+            "{} is silent about {mistake}: {:#?}",
+            run.scenario,
+            run.remarks
+        );
+        let blamed = matches!(run.blame(), Some(Blame::Agent | Blame::Sca));
+        assert!(blamed, "{}: {:#?}", run.id, run.checks);
+    }
+}
+
+#[rstest]
+#[case("device.setup.announced-leaf", "sca-other-leaf")]
+#[case("device.setup.peer-judged", "sca-wrong-suffix")]
+#[case("device.setup.peer-administrator", "known-by-certificate")]
+#[case("device.odca.upid-bound", "known-by-certificate")]
+#[case("device.amthi.host-based-algorithm", "sha-1")]
+fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenario: &str) {
+    let mut rules = Rules::default();
+    rules.knock_out(rule).unwrap();
+    for run in run(&cases(&format!("secure.{scenario}")), None, rules) {
+        assert!(is_noticed(&run), "{} is silent about {rule}", run.scenario);
+    }
+}
+
+/// No scenario is decoration: each one notices some mistake.
+#[test]
+fn every_scenario_notices_something() {
+    let mut silent = cases("secure.*");
+    for mistake in Misbehaviour::ALL {
+        if !mistake.is_of_secure_flow() {
+            continue;
+        }
+        let runs = run(&silent, Some(*mistake), Rules::default());
+        let noticed: Vec<&str> = runs
+            .iter()
+            .filter(|run| is_noticed(run))
+            .map(|run| run.scenario.as_str())
+            .collect();
+        silent.retain(|case| !noticed.contains(&case.scenario.id.as_str()));
+    }
+    let silent: Vec<&str> = silent
+        .iter()
+        .map(|case| case.scenario.id.as_str())
+        .collect();
+    assert!(silent.is_empty(), "these notice nothing: {silent:?}");
+}
