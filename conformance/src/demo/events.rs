@@ -17,6 +17,8 @@ pub(super) struct Reader {
     /// Streams of the network.
     streams: BTreeSet<u32>,
     asked: Option<(String, Tone)>,
+    /// CommitChanges was obeyed: what is read now is no secret any more.
+    committed: bool,
 }
 
 /// Commands of the host interface that belong to the story; the rest is the harness that looks.
@@ -73,7 +75,7 @@ impl Reader {
             Event::KeyGeneration { stage, takes_ms } => {
                 let text = match stage {
                     KeyStage::Started => format!(
-                        "makes the key of its certificate: {} minutes of its own time",
+                        "makes the key of its certificate: {} minutes",
                         takes_ms / 60_000
                     ),
                     KeyStage::Finished => "the key is there".to_owned(),
@@ -127,7 +129,7 @@ impl Reader {
                             .split(',')
                             .find_map(|part| part.trim().strip_prefix("CN="))
                             .unwrap_or("a client");
-                        format!("TLS {version}, both with certificates: {name} is believed")
+                        format!("TLS {version}; {name} is believed")
                     }
                     None => format!("TLS {version}, to the certificate that it was given"),
                 };
@@ -143,7 +145,14 @@ impl Reader {
                 fault,
                 ..
             } => {
-                self.asked = Some(request(action, class, *return_value, fault.as_deref()));
+                let (mut text, mut tone) = request(action, class, *return_value, fault.as_deref());
+                if action == "Get" && class == SERVICE && fault.is_none() {
+                    (text, tone) = match self.committed {
+                        false => ("reads the one-time password".to_owned(), Tone::Bright),
+                        true => ("reads in which state it is".to_owned(), Tone::Plain),
+                    };
+                }
+                self.asked = Some((text, tone));
                 None
             }
             // It follows what it carried.
@@ -161,7 +170,10 @@ impl Reader {
             Event::ModeChanged { to, .. } => {
                 let text = match to {
                     Mode::SetupOutOfBand => "is in set-up mode",
-                    Mode::Admin => "is configured, in admin control mode",
+                    Mode::Admin => {
+                        self.committed = true;
+                        "is configured, in admin control mode"
+                    }
                     Mode::PreProvisioning => "is back before set-up",
                     _ => return None,
                 };
@@ -182,10 +194,6 @@ fn request(
         return (format!("{action} {class}: {fault}"), Tone::Plain);
     }
     match (action, return_value) {
-        ("Get", _) if class == SERVICE => (
-            format!("Get {class}: the one-time password, and what it is like"),
-            Tone::Bright,
-        ),
         (_, Some(0)) => (action.to_owned(), Tone::Plain),
         (_, Some(value)) => (format!("{action} returns {value}"), Tone::Bad),
         (_, None) => (format!("{action} {class}"), Tone::Plain),
