@@ -26,9 +26,10 @@ pub struct Fault {
     /// `0xff02`; for LME the opcode of the message itself, either way); any when absent.
     #[serde(default)]
     pub command: Option<u32>,
-    /// Only this method, for [`FaultPoint::Invoke`]; any when absent.
+    /// Only these WS-Management requests: a class, class and action as in `CLASS.CommitChanges` or `CLASS.Get`, or an
+    /// action of any class as in `.CommitChanges`; any when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
+    pub request: Option<String>,
     /// Occasions that pass unharmed first.
     #[serde(default)]
     pub after: u32,
@@ -50,8 +51,6 @@ pub enum FaultPoint {
     /// The answer of the device's own web server. `status-N` is answered instead of looking at the request;
     /// `drop` and `truncate-N` take effect once it is obeyed, and close the connection.
     Http,
-    /// A method of WS-Management: `return-N` is returned, and nothing is done.
-    Invoke,
     /// A connection that is shown the on-die chain: it is shown a wrong one, and what the device says of its chain
     /// elsewhere is made to fit.
     Odca,
@@ -62,6 +61,9 @@ pub enum FaultPoint {
     Channel,
     /// A Hello message; [`HelloFault`] lists what can be wrong with one.
     Hello,
+    /// The answer to a WS-Management request of somebody who may ask it. `rv-N` and `status-N` are answered instead
+    /// of doing it; `drop`, `truncate-N` and `delay-N` take effect once it is done.
+    Wsman,
 }
 
 impl From<FaultPoint> for Operation {
@@ -76,7 +78,7 @@ impl From<FaultPoint> for Operation {
             | FaultPoint::Hello
             | FaultPoint::Odca
             | FaultPoint::Commit
-            | FaultPoint::Invoke => Self::Read,
+            | FaultPoint::Wsman => Self::Read,
         }
     }
 }
@@ -94,10 +96,10 @@ pub enum FaultEffect {
     Truncate(usize),
     /// The answer carries this AMTHI status and no data, or is an HTTP error of this number.
     Status(u32),
+    /// The method does nothing and returns this.
+    ReturnValue(u32),
     /// The answer comes this much later, in milliseconds.
     DelayMs(u64),
-    /// The method returns this value.
-    Return(u32),
     /// The connection is closed, and what was asked is not done.
     Cut,
     /// What was asked stops half way.
@@ -128,6 +130,24 @@ pub(crate) struct Occasion {
     pub(crate) command: Option<u32>,
 }
 
+/// What a request asks of which class.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) class: &'a str,
+    pub(crate) action: &'a str,
+}
+
+impl Asked<'_> {
+    fn is_meant_by(self, pattern: &str) -> bool {
+        match pattern.split_once('.') {
+            Some((class, action)) => {
+                (class.is_empty() || class == self.class) && action == self.action
+            }
+            None => pattern == self.class,
+        }
+    }
+}
+
 impl Faults {
     pub fn arm(&mut self, fault: Fault) {
         self.armed.push(Armed { fault, seen: 0 });
@@ -144,22 +164,22 @@ impl Faults {
 
     /// The first fault that strikes now. Counts the occasion for every fault that it concerns.
     pub(crate) fn strike(&mut self, occasion: Occasion) -> Option<Fault> {
-        self.strike_those(|fault| {
+        self.strike_where(|fault| {
             fault.at == occasion.at
                 && (fault.client.is_none() || fault.client == occasion.client)
                 && (fault.command.is_none() || fault.command == occasion.command)
         })
     }
 
-    /// The first fault that strikes a call of this method.
-    pub(crate) fn strike_method(&mut self, method: &str) -> Option<Fault> {
-        self.strike_those(|fault| {
-            fault.at == FaultPoint::Invoke
-                && fault.method.as_deref().is_none_or(|only| only == method)
+    /// The same for a WS-Management request.
+    pub(crate) fn strike_request(&mut self, asked: Asked<'_>) -> Option<Fault> {
+        self.strike_where(|fault| {
+            let meant = |pattern: &String| asked.is_meant_by(pattern);
+            fault.at == FaultPoint::Wsman && fault.request.as_ref().is_none_or(meant)
         })
     }
 
-    fn strike_those(&mut self, concerns: impl Fn(&Fault) -> bool) -> Option<Fault> {
+    fn strike_where(&mut self, concerns: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut struck = None;
         for armed in &mut self.armed {
             let Armed { fault, seen } = armed;
@@ -183,7 +203,7 @@ impl FaultEffect {
     fn fits(&self, at: FaultPoint) -> bool {
         match self {
             Self::Hello(_) => at == FaultPoint::Hello,
-            Self::Return(_) => at == FaultPoint::Invoke,
+            Self::ReturnValue(_) => at == FaultPoint::Wsman,
             Self::Cut | Self::Half => at == FaultPoint::Commit,
             Self::Chain(_) => at == FaultPoint::Odca,
             Self::Errno(_) | Self::Status(_) => at != FaultPoint::Hello,
@@ -203,8 +223,8 @@ impl FaultEffect {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", name(&self.at))?;
-        if let Some(method) = &self.method {
-            write!(f, ":{method}")?;
+        if let Some(request) = &self.request {
+            write!(f, ":{request}")?;
         }
         if let Some(client) = &self.client {
             write!(f, ":{}", name(client))?;
@@ -232,7 +252,7 @@ impl std::fmt::Display for FaultEffect {
             Self::Truncate(length) => write!(f, "truncate-{length}"),
             Self::Status(status) => write!(f, "status-{status}"),
             Self::DelayMs(milliseconds) => write!(f, "delay-{milliseconds}"),
-            Self::Return(value) => write!(f, "return-{value}"),
+            Self::ReturnValue(value) => write!(f, "rv-{value}"),
             Self::Cut => f.write_str("cut"),
             Self::Half => f.write_str("half"),
             Self::Chain(chain) => f.write_str(&name(chain)),
@@ -255,12 +275,13 @@ pub struct FaultError {
     pub why: String,
 }
 
-/// The short form of `--fault`: `connect:amthi=EBUSY*3`, `answer:amthi:0x1a=drop`, `write+2=reset`.
+/// The short form of `--fault`: `connect:amthi=EBUSY*3`, `answer:amthi:0x1a=drop`, `write+2=reset`,
+/// `wsman:AMT_SetupAndConfigurationService.CommitChanges=rv-2057*1`.
 ///
 /// ```text
 /// POINT[:CLIENT[:COMMAND]][+AFTER]=EFFECT[*TIMES]
-/// invoke[:METHOD][+AFTER]=return-N[*TIMES]
-/// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | delay-N (ms)
+/// wsman[:CLASS[.ACTION]|:.ACTION][+AFTER]=EFFECT[*TIMES]
+/// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | rv-N | delay-N (ms)
 ///         commit: cut | half | drop | truncate-N | status-N        channel: status-N
 ///         odca: a wrong chain by its name, as in odca=wrong-cn
 /// ```
@@ -280,8 +301,8 @@ impl FromStr for Fault {
         let (effect, times) = split_number(effect, '*').map_err(&refuse)?;
         let mut words = place.split(':');
         let at = word(words.next().unwrap_or_default(), "point").map_err(&refuse)?;
-        let method = match at {
-            FaultPoint::Invoke => words.next().map(str::to_owned),
+        let request = match at {
+            FaultPoint::Wsman => words.next().map(str::to_owned),
             _ => None,
         };
         let client = words
@@ -300,6 +321,9 @@ impl FromStr for Fault {
             _ => parse_effect(effect),
         };
         let effect = effect.map_err(&refuse)?;
+        if matches!(effect, FaultEffect::ReturnValue(_)) && at != FaultPoint::Wsman {
+            return Err(refuse("only a method of `wsman` returns a value".into()));
+        }
         if !effect.fits(at) {
             return Err(refuse("this effect makes no sense at this point".into()));
         }
@@ -307,7 +331,7 @@ impl FromStr for Fault {
             at,
             client,
             command,
-            method,
+            request,
             after: after.unwrap_or(0),
             times,
             effect,
@@ -358,11 +382,11 @@ fn parse_effect(text: &str) -> Result<FaultEffect, String> {
         "drop" => Ok(FaultEffect::Drop),
         "truncate" => Ok(FaultEffect::Truncate(number(argument)? as usize)),
         "status" => Ok(FaultEffect::Status(number(argument)?)),
+        "rv" => Ok(FaultEffect::ReturnValue(number(argument)?)),
         "delay" => Ok(FaultEffect::DelayMs(number(argument)?.into())),
-        "return" => Ok(FaultEffect::Return(number(argument)?)),
         _ => word(text, "errno").map(FaultEffect::Errno).map_err(|why| {
             format!(
-                "{why}; effects are an errno, reset, drop, truncate-N, status-N, delay-N, return-N; of a hello: {}",
+                "{why}; effects are an errno, reset, drop, truncate-N, status-N, rv-N, delay-N; of a hello: {}",
                 HelloFault::WORDS
             )
         }),
@@ -402,8 +426,6 @@ mod tests {
     #[case("answer=truncate-5")]
     #[case("answer=delay-250")]
     #[case("http=status-503*2")]
-    #[case("invoke:AdminSetup+1=return-1*2")]
-    #[case("invoke=return-2057")]
     #[case("odca=wrong-cn")]
     #[case("odca+1=rotating-leaf")]
     #[case("commit=half*1")]
@@ -411,6 +433,9 @@ mod tests {
     #[case("hello=split-100")]
     #[case("hello=replay*2")]
     #[case("hello=hash-length-7")]
+    #[case("wsman:AMT_GeneralSettings=delay-10")]
+    #[case("wsman:.AdminSetup+1=rv-1*2")]
+    #[case("wsman:AMT_SetupAndConfigurationService.CommitChanges+1=rv-2057*1")]
     fn short_forms_are_read(#[case] text: &str) {
         let fault = text.parse::<Fault>().unwrap();
         assert_eq!(fault.to_string().parse::<Fault>().unwrap(), fault);
@@ -424,6 +449,8 @@ mod tests {
     #[case("odca=wrong-cm", "did you mean \"wrong-cn\"")]
     #[case("connect=wrong-cn", "is no errno")]
     #[case("connect=half", "is no errno")]
+    #[case("http=rv-1", "only a method")]
+    #[case("wsman:X.Y:3=rv-1", "no client")]
     #[case("answer:amthi:zz=drop", "not a number")]
     #[case("answer=truncate-x", "not a number")]
     fn bad_ones_say_what_was_meant(#[case] text: &str, #[case] hint: &str) {

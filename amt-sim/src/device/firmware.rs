@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::fault::{Fault, FaultEffect, Faults, Occasion};
+use super::fault::{Asked, Fault, Faults, Occasion};
 use super::identity::{Identity, LocalAccount};
 use super::journal::{Event, Journal};
 use super::mode::{self, Mode, ProvisioningState, Refusal, Trigger};
@@ -114,22 +114,20 @@ impl Firmware {
     /// The fault that strikes on this occasion, journaled.
     pub(crate) fn strike(&mut self, occasion: Occasion) -> Option<Fault> {
         let fault = self.faults.strike(occasion)?;
-        self.record(Event::FaultInjected {
-            fault: format!("{:?} at {:?}", fault.effect, fault.at),
-        });
-        Some(fault)
+        Some(self.struck(fault))
     }
 
-    /// What a fault makes this method return instead of doing anything, journaled.
-    pub(crate) fn strike_method(&mut self, method: &str) -> Option<u32> {
-        let fault = self.faults.strike_method(method)?;
-        let FaultEffect::Return(value) = fault.effect else {
-            return None;
-        };
+    /// The fault that strikes at this WS-Management request, journaled.
+    pub(crate) fn strike_request(&mut self, asked: Asked<'_>) -> Option<Fault> {
+        let fault = self.faults.strike_request(asked)?;
+        Some(self.struck(fault))
+    }
+
+    fn struck(&mut self, fault: Fault) -> Fault {
         self.record(Event::FaultInjected {
             fault: format!("{:?} at {:?}", fault.effect, fault.at),
         });
-        Some(value)
+        fault
     }
 
     pub(crate) fn mode(&self) -> Mode {

@@ -47,7 +47,7 @@ pub use setup::{
 pub use setup::{Delivery, Dial, DialEnd, HelloFault, HelloStop, KeyStage, OutOfBand};
 pub use state::{SetupRecord, State};
 
-pub(crate) use fault::Occasion;
+pub(crate) use fault::{Asked, Occasion};
 pub(crate) use login::credential_of;
 pub(crate) use profile::LONGEST_SUFFIX;
 pub(crate) use tls_ports::{client_certificates, listening};

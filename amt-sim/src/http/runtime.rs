@@ -353,6 +353,8 @@ fn answer_all(fw: &mut Firmware, id: StreamId) {
                     // CommitChanges may have met a fault of its own.
                     let commit = fw.setup.commit_fault.take();
                     let response = spoil(fw, id, outcome.response, commit.as_ref());
+                    let spoils = fw.wsman.take_spoils();
+                    let response = spoil(fw, id, response, spoils.as_ref());
                     spoil(fw, id, response, effect(&fault))
                 }
             }
@@ -393,7 +395,7 @@ fn spoil(
         | Some(
             FaultEffect::Status(_)
             | FaultEffect::Chain(_)
-            | FaultEffect::Return(_)
+            | FaultEffect::ReturnValue(_)
             | FaultEffect::Hello(_),
         ) => {
             return response;

@@ -134,6 +134,7 @@ fn ask_wsman(
             }
         }
         Reply::Fault { body } => response::fault(fw, &body).into(),
+        Reply::Failed(status) => response::error(fw, status).into(),
         Reply::NotAuthorized => {
             fw.record(Event::LoginRefused {
                 stream,

@@ -594,7 +594,7 @@ impl Bus {
                     FaultEffect::DelayMs(_) => delay += fault.effect.delay().unwrap_or_default(),
                     // An errno belongs to a system call; the answer's own call is the read.
                     FaultEffect::Errno(_)
-                    | FaultEffect::Return(_)
+                    | FaultEffect::ReturnValue(_)
                     | FaultEffect::Cut
                     | FaultEffect::Half
                     | FaultEffect::Hello(_)

@@ -27,7 +27,7 @@ pub(crate) use classes::shown::{
 };
 pub use store::Overlay;
 
-use crate::device::{Caller, Event, Firmware, Rule, assumed};
+use crate::device::{Asked, Caller, Event, FaultEffect, Firmware, Rule, assumed};
 use envelope::Headers;
 use fault::Fault;
 use operation::{Done, Refused};
@@ -42,6 +42,8 @@ pub(crate) enum Reply {
     Fault { body: String },
     /// The caller's realms do not allow it: HTTP shows its 401 page.
     NotAuthorized,
+    /// A fault that was asked for: this HTTP status, and nothing was done.
+    Failed(u16),
 }
 
 /// What happens once the answer is on its way.
@@ -60,6 +62,8 @@ pub(crate) struct Runtime {
     /// Contexts given out so far.
     enumerations: u32,
     contexts: Vec<enumerate::Context>,
+    /// What a fault does to the answer that is on its way.
+    spoils: Option<FaultEffect>,
 }
 
 /// Answers one request to `/wsman`.
@@ -103,7 +107,22 @@ pub(crate) fn respond(fw: &mut Firmware, caller: &Caller, request: &[u8]) -> Rep
             &Fault::MustUnderstand,
         );
     }
-    match operation::perform(fw, caller, &request) {
+    let asked = Asked {
+        class: &request.class,
+        action: request.action.name(),
+    };
+    let fault = fw.strike_request(asked).map(|fault| fault.effect);
+    let performed = match (&fault, &request.action) {
+        (Some(FaultEffect::Status(status)), _) => {
+            return Reply::Failed(u16::try_from(*status).unwrap_or(500));
+        }
+        (Some(FaultEffect::ReturnValue(value)), Action::Invoke(method)) => {
+            Ok(operation::returned(&request.class, method, *value))
+        }
+        _ => operation::perform(fw, caller, &request),
+    };
+    fw.wsman.spoils = fault;
+    match performed {
         Ok(Done {
             body,
             after,
@@ -181,6 +200,11 @@ fn journal(
 }
 
 impl Runtime {
+    /// What a fault does to the answer that was just given, now that it is bytes.
+    pub(crate) fn take_spoils(&mut self) -> Option<FaultEffect> {
+        self.spoils.take()
+    }
+
     fn next_message(&mut self) -> u64 {
         self.messages += 1;
         self.messages

@@ -400,30 +400,43 @@ fn invoke(
         output,
         after,
         fault,
-    } = match fw.strike_method(name) {
-        Some(value) => Outcome::status(value),
-        None => (method.call)(&mut Call {
-            fw,
-            caller,
-            instance,
-            input: &input,
-        }),
-    };
+    } = (method.call)(&mut Call {
+        fw,
+        caller,
+        instance,
+        input: &input,
+    });
     if let Some(fault) = fault {
         return Err(fault.into());
     }
+    Ok(Done {
+        after,
+        ..output_of(&class.name, name, &output, return_value)
+    })
+}
+
+/// A method that did nothing but return this.
+pub(crate) fn returned(class: &str, method: &str, value: u32) -> Done {
+    output_of(class, method, &[], value)
+}
+
+fn output_of(
+    class: &str,
+    method: &str,
+    output: &[(&'static str, Value)],
+    return_value: u32,
+) -> Done {
     let mut body = Body::new();
-    let prefix = body.prefix(&schema::namespace(&class.name));
-    let element = format!("{name}_OUTPUT");
+    let prefix = body.prefix(&schema::namespace(class));
+    let element = format!("{method}_OUTPUT");
     body.open(prefix, &element);
-    for (parameter, value) in &output {
+    for (parameter, value) in output {
         body.property(prefix, parameter, value);
     }
     body.property(prefix, "ReturnValue", &Value::from(return_value));
     body.close(prefix, &element);
-    Ok(Done {
-        body,
-        after,
+    Done {
         return_value: Some(return_value),
-    })
+        ..Done::with(body)
+    }
 }

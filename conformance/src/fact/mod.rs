@@ -58,6 +58,8 @@ words! {
         Check = "check",
         /// Sets the device up through its host, with the SCA's own TLS.
         SecureSetup = "secure-setup",
+        /// Takes part in set-up over the network.
+        NetworkSetup = "network-setup",
     }
 }
 
@@ -180,6 +182,10 @@ facts! {
     RECORD_TIME = "record.time", Record, Kind::Text, truth::record_time;
     /// Common name of the provisioning certificate in the record.
     RECORD_NAME = "record.certificate-name", Record, Kind::Text, truth::record_name;
+    /// The domain in the provisioning record was typed into the device, and not taken from DHCP.
+    RECORD_SECURE_DNS = "record.secure-dns", Record, Kind::Flag, truth::record_secure_dns;
+    /// The server's certificate was within its validity, by the device's clock.
+    RECORD_TIME_VALID = "record.time-valid", Record, Kind::Flag, truth::record_time_valid;
     /// The certificate in the record is one that the server gave out, or not.
     CHECKER_CERTIFICATE = "checker.certificate", Check, Kind::Word(&["same", "other", "none"]), truth::nobody_knows;
     /// The record was written when the application set the device up, or not.
@@ -196,6 +202,40 @@ facts! {
     SECURE_CONCLUSION = "secure.conclusion", SecureSetup, Kind::Word(&["activated", "not-activated", "unknown"]), truth::nobody_knows;
     /// Status of the StopConfiguration with which the agent gave up.
     SECURE_STOP_STATUS = "secure.stop-status", SecureSetup, Kind::Number, truth::nobody_knows;
+    /// Status of SetProvisioningServerOTP, as the agent says.
+    AGENT_OTP_STATUS = "agent.otp-status", NetworkSetup, Kind::Number, truth::nobody_knows;
+    /// Status of StartConfigurationEx, as the agent says.
+    AGENT_START_STATUS = "agent.start-status", NetworkSetup, Kind::Number, truth::nobody_knows;
+    /// Status of StopConfiguration, as the agent says.
+    AGENT_STOP_STATUS = "agent.stop-status", NetworkSetup, Kind::Number, truth::nobody_knows;
+    /// What the SCA makes of the last Hello.
+    SCA_HEARD = "sca.heard", NetworkSetup, Kind::Word(&["accepted", "malformed", "unknown", "at-work", "done", "no-root"]), truth::nobody_knows;
+    /// What the SCA says came of its work.
+    SCA_RESULT = "sca.result", NetworkSetup, Kind::Word(&["configured", "stopped"]), truth::nobody_knows;
+    /// Why the SCA says that it stopped.
+    SCA_STOPPED_BY = "sca.stopped-by", NetworkSetup, Kind::Word(&["tls", "unreachable", "identity", "realm", "otp-missing", "otp-mismatch", "otp-used", "return-value", "data-missing", "http", "unauthorized", "fault", "closed", "silence", "answer", "certificate", "mode"]), truth::nobody_knows;
+    /// The method or class at which the SCA says that it stopped.
+    SCA_STOPPED_AT = "sca.stopped-at", NetworkSetup, Kind::Text, truth::nobody_knows;
+    /// The return value or HTTP status at which the SCA says that it stopped.
+    SCA_RETURN_VALUE = "sca.return-value", NetworkSetup, Kind::Number, truth::nobody_knows;
+    /// When the one-time password was read over the network, by the device's journal.
+    SCA_OTP_READ = "sca.otp-read", NetworkSetup, Kind::Word(&["never", "before-writes", "after-writes"]), truth::nobody_knows;
+    /// Requests over the network that could change the device, by its journal.
+    SCA_WRITES = "sca.writes", NetworkSetup, Kind::Number, truth::nobody_knows;
+    /// Those of them that came after a method had refused, and before the next Hello.
+    SCA_GOES_ON = "sca.writes-after-refusal", NetworkSetup, Kind::Number, truth::nobody_knows;
+    /// When SetMEBxPassword succeeded over the network, by the device's journal.
+    SCA_MEBX = "sca.mebx-password", NetworkSetup, Kind::Word(&["never", "before-commit", "after-commit"]), truth::nobody_knows;
+    /// Connections over the network to the device's ports, by its journal.
+    SCA_CONNECTIONS = "sca.connections", NetworkSetup, Kind::Number, truth::nobody_knows;
+    /// Requests over the network, without TLS, with a login that holds.
+    SCA_PLAIN_LOGINS = "sca.plain-logins", NetworkSetup, Kind::Number, truth::nobody_knows;
+    /// Something other than TLS came over the network to a TLS port.
+    SCA_IN_THE_CLEAR = "sca.in-the-clear", NetworkSetup, Kind::Flag, truth::nobody_knows;
+    /// Requests that could change the machine that a stranger put in the device's place, by that machine's journal.
+    STRANGER_WRITES = "stranger.writes", NetworkSetup, Kind::Number, truth::nobody_knows;
+    /// Connections from the SCA to addresses that are not the device's.
+    STRANGER_CALLS = "stranger.calls", NetworkSetup, Kind::Number, truth::nobody_knows;
     /// The method of set-up that the console recommends.
     RECOMMENDATION = "console.recommendation", Recommend, Kind::Word(&["secure-host-based", "legacy-out-of-band"]), truth::recommendation;
 }
@@ -232,7 +272,7 @@ impl Fact {
     pub fn is_of_the_device(self) -> bool {
         !matches!(
             self.feature(),
-            Feature::HostSetup | Feature::Check | Feature::SecureSetup
+            Feature::HostSetup | Feature::Check | Feature::SecureSetup | Feature::NetworkSetup
         )
     }
 

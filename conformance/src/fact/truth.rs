@@ -383,3 +383,23 @@ pub(super) fn record_name(truth: &Truth) -> Expected {
         None => Expected::nothing([]),
     }
 }
+
+pub(super) fn record_secure_dns(truth: &Truth) -> Expected {
+    match &truth.state.provisioning_record {
+        Some(ProvisioningRecord::Admin(record)) if record.hash.is_some() => {
+            Expected::exactly(record.secure_dns)
+        }
+        Some(_) => Expected::nothing([]),
+        None => match &truth.state.setup_record {
+            Some(record) => Expected::exactly(record.secure_dns),
+            None => Expected::nothing([]),
+        },
+    }
+}
+
+pub(super) fn record_time_valid(truth: &Truth) -> Expected {
+    match (&truth.state.provisioning_record, &truth.state.setup_record) {
+        (None, Some(record)) => Expected::exactly(record.time_valid),
+        _ => Expected::nothing([]),
+    }
+}

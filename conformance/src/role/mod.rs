@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod certificates;
 pub mod console;
+pub mod network;
 pub mod secure;
 pub mod setup;
 pub mod target;
@@ -217,6 +218,68 @@ words! {
         MisreadsRecord = "misreads-record",
         /// Checker: takes a record without a certificate for a genuine one.
         CheckerForgivesUnsigned = "checker-forgives-unsigned",
+        /// Console: gives every machine the same one-time password.
+        ConsoleOneOtp = "console-one-otp",
+        /// Console: tells the SCA nothing.
+        ConsoleForgetsSca = "console-forgets-sca",
+        /// Agent: keeps the one-time password to itself.
+        AgentForgetsOtp = "agent-forgets-otp",
+        /// Agent: starts configuration before it sets the one-time password.
+        AgentStartsFirst = "agent-starts-first",
+        /// Agent: starts configuration although the device refused the one-time password.
+        AgentStartsAnyway = "agent-starts-anyway",
+        /// Agent: says that all went well, whatever the device answers.
+        AgentHidesStatus = "agent-hides-status",
+        /// SCA: never looks at the one-time password.
+        ScaSkipsOtp = "sca-skips-otp",
+        /// SCA: compares the first eight characters of the one-time password.
+        ScaComparesPrefix = "sca-compares-prefix",
+        /// SCA: compares as many characters as the device shows.
+        ScaComparesShownLength = "sca-compares-shown-length",
+        /// SCA: reads the one-time password after it has written.
+        ScaReadsOtpLate = "sca-reads-otp-late",
+        /// SCA: takes a device without a one-time password for the right one.
+        ScaTakesNoOtp = "sca-takes-no-otp",
+        /// SCA: believes the UUID of a Hello without asking the machine.
+        ScaTrustsHelloUuid = "sca-trusts-hello-uuid",
+        /// SCA: sets up machines that nobody ordered.
+        ScaTakesAnybody = "sca-takes-anybody",
+        /// SCA: takes the first piece of a Hello for the whole.
+        ScaFirstSegmentOnly = "sca-first-segment-only",
+        /// SCA: reads Hello messages of every version as if it knew them.
+        ScaAnyVersion = "sca-any-version",
+        /// SCA: makes sense of what is no Hello.
+        ScaLaxHello = "sca-lax-hello",
+        /// SCA: begins once more for a machine that it is at work on.
+        ScaTakesDuplicates = "sca-takes-duplicates",
+        /// SCA: begins once more for a machine that it has set up, with the same one-time password.
+        ScaStartsAgain = "sca-starts-again",
+        /// SCA: does not look whether the device knows a root of its own.
+        ScaIgnoresRootList = "sca-ignores-root-list",
+        /// SCA: sends a request before it speaks TLS.
+        ScaSpeaksBeforeTls = "sca-speaks-before-tls",
+        /// SCA: leaves the port without TLS open, and logs in there.
+        ScaPlainLogin = "sca-plain-login",
+        /// SCA: takes whatever a method returns for success.
+        ScaIgnoresReturnValues = "sca-ignores-return-values",
+        /// SCA: does not call SetMEBxPassword.
+        ScaSkipsMebx = "sca-skips-mebx",
+        /// SCA: calls SetMEBxPassword after CommitChanges.
+        ScaLateMebx = "sca-late-mebx",
+        /// SCA: hashes the administrator's password with a realm of its own.
+        ScaFixedRealm = "sca-fixed-realm",
+        /// SCA: gives passwords that any dictionary has.
+        ScaWeakPassword = "sca-weak-password",
+        /// SCA: gives up on a device that takes more than two seconds.
+        ScaImpatient = "sca-impatient",
+        /// SCA: waits for a silent device for ever.
+        ScaEndlessWait = "sca-endless-wait",
+        /// SCA: comes back without a login.
+        ScaKeepsCertificateLogin = "sca-keeps-certificate-login",
+        /// SCA: comes back to whoever shows any certificate.
+        ScaAnyCertificate = "sca-any-certificate",
+        /// SCA: takes a lost answer to CommitChanges for a failure.
+        ScaGivesUpOnLostAnswer = "sca-gives-up-on-lost-answer",
         /// Agent: starts the legacy flow where the secure one is recommended.
         AgentUsesLegacyStart = "agent-uses-legacy-start",
         /// Agent: starts the secure flow on firmware that it is not for.
@@ -270,14 +333,19 @@ words! {
         /// SCA: looks at no revocation list.
         ScaSkipsLists = "sca-skips-lists",
         /// SCA: commits without setting the password of MEBx.
-        ScaSkipsMebx = "sca-skips-mebx",
+        ScaCommitsWithoutMebx = "sca-commits-without-mebx",
     }
 }
 
 impl Misbehaviour {
     /// Whether the application, the server or the checker of host-based set-up makes it.
     pub fn is_of_set_up(self) -> bool {
-        self >= Self::SwapsNonces && !self.is_of_secure_flow()
+        (Self::SwapsNonces..=Self::CheckerForgivesUnsigned).contains(&self)
+    }
+
+    /// Whether a party of set-up over the network makes it.
+    pub fn is_of_the_network(self) -> bool {
+        (Self::ConsoleOneOtp..=Self::ScaGivesUpOnLostAnswer).contains(&self)
     }
 
     /// Whether agent or SCA of the secure flow makes it.

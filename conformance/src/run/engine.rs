@@ -8,6 +8,8 @@ use amt_sim::{Device, Entry, Event, Fault, Mode, Preset, Rules};
 
 use super::check::{Asked, Scene, judge, mode_word};
 use super::evidence::{Captured, Evidence};
+use super::lan::VirtualLan;
+use super::observe::Observed;
 use super::plan::Case;
 use super::secrets::Secrets;
 use super::sequence::Epoch;
@@ -17,6 +19,7 @@ use crate::fact::{Fact, Facts, Truth, project};
 use crate::requirement::{Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
+use crate::role::network::{Company, Field};
 use crate::role::secure;
 use crate::role::setup::{Cast, Host};
 use crate::role::target::{ExternalAgent, KnownFailing};
@@ -58,6 +61,9 @@ pub enum Tampering {
 
 /// A reference role that is busy longer than this on the device's clock hangs.
 const REFERENCE_LIMIT: Duration = Duration::from_secs(300);
+
+/// Seconds since 1970 when a device in virtual time is switched on, by its own clock: 2026-01-01.
+const VIRTUAL_EPOCH: u64 = 1_767_225_600;
 
 impl Engine<'_> {
     /// Runs one case to its verdict. Never panics, whatever happens inside.
@@ -144,13 +150,22 @@ impl Engine<'_> {
         let mut secrets = Secrets::default();
         secrets.look_into(&device);
         let mode = mode_word(&device);
+        let profile = device.profile().clone();
         let world = match self.subject {
             Subject::Reference => World::in_virtual_time(device),
             Subject::Agent(_) => World::in_real_time(device),
         };
+        let lan = match &world {
+            World::Virtual(virtual_device) => {
+                Some(VirtualLan::new(virtual_device.clone(), profile, case.seed))
+            }
+            World::Real(_) => None,
+        };
         let stage = Stage {
             engine: self,
             case,
+            company: Company::new(case.seed, self.misbehaviour),
+            lan,
             world,
             cast: Cast::new(case.seed, self.misbehaviour),
             secure: secure::Cast::new(self.misbehaviour),
@@ -247,6 +262,10 @@ struct Stage<'e> {
     cast: Cast,
     /// Those of the secure flow.
     secure: secure::Cast,
+    /// The parties of set-up over the network, who remember too.
+    company: Company,
+    /// The network around the device; none in real time.
+    lan: Option<VirtualLan>,
     /// The device after the last action.
     truth: Option<Truth>,
     last: Option<Acted>,
@@ -309,6 +328,28 @@ impl Stage<'_> {
         wanted.extend(action.needs());
         let discovers = matches!(action, Action::AgentDiscover | Action::ConsoleAsk);
         let mut report = match (&self.engine.subject, &self.world) {
+            (Subject::Reference, World::Virtual(device)) if action.is_of_the_network() => {
+                match &self.lan {
+                    Some(lan) => {
+                        let field = Field {
+                            host: Host {
+                                port: device,
+                                clock: device,
+                            },
+                            lan,
+                            epoch: VIRTUAL_EPOCH,
+                        };
+                        let mut report = self.company.act(action, order, field);
+                        Observed::of(&device.journal()).tell(&mut report.facts);
+                        if action == Action::StrangerStandIn {
+                            lan.forgive_stranger();
+                        }
+                        lan.tell(&mut report.facts);
+                        report
+                    }
+                    None => ActionReport::configuration("there is no network in real time yet"),
+                }
+            }
             (Subject::Reference, World::Virtual(device)) if !discovers => {
                 let host = Host {
                     port: device,
@@ -335,7 +376,9 @@ impl Stage<'_> {
             _ => ActionReport::configuration("role and device do not share a clock"),
         };
         let took = self.world.now().saturating_sub(started);
-        if matches!(self.engine.subject, Subject::Reference) && took > REFERENCE_LIMIT {
+        // Who waits for a Hello waits for the device's key.
+        let hurries = action != Action::ScaAwaitHello;
+        if matches!(self.engine.subject, Subject::Reference) && hurries && took > REFERENCE_LIMIT {
             report.ending = Ending::Outcome(Outcome::Hung);
         }
         if action == Action::ConsoleAsk {

@@ -4,6 +4,8 @@ mod blame;
 mod check;
 mod engine;
 mod evidence;
+mod lan;
+mod observe;
 mod plan;
 mod pool;
 mod repeat;
@@ -15,6 +17,8 @@ mod world;
 
 pub use engine::{Engine, Subject, Tampering};
 pub use evidence::{Captured, Evidence};
+pub use lan::VirtualLan;
+pub use observe::{Observed, Request};
 pub use plan::{Case, Choice, Plan, PlanError, Shard, select};
 pub use pool::run_all;
 pub use repeat::repeat;

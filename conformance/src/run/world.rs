@@ -4,6 +4,7 @@
 //! happens next, a wait of a minute costs nothing, and the same seed gives the same journal to the last nanosecond.
 //! A real program lives in real time, and so does its device.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,6 +103,8 @@ pub struct VirtualDevice {
 struct Inner {
     device: Device,
     now: Instant,
+    /// Connections that it wanted to make, and nobody has made yet.
+    dials: VecDeque<Dial>,
 }
 
 impl Inner {
@@ -117,6 +120,7 @@ impl VirtualDevice {
             inner: Arc::new(Mutex::new(Inner {
                 device,
                 now: Instant::POWER_ON,
+                dials: VecDeque::new(),
             })),
         }
     }
@@ -138,9 +142,12 @@ impl VirtualDevice {
         self.lock().device.journal().cloned().collect()
     }
 
-    /// Connections that the device wants to make, which the network around it makes for it.
-    pub fn take_dials(&self) -> Vec<Dial> {
-        self.lock().device.take_dials()
+    /// The next connection that the device wants to make, which the network around it makes for it.
+    pub fn take_dial(&self) -> Option<Dial> {
+        let mut inner = self.lock();
+        let new = inner.device.take_dials();
+        inner.dials.extend(new);
+        inner.dials.pop_front()
     }
 
     /// What came of one of them.

@@ -18,8 +18,8 @@ use amt_sim::{Fault, Mode};
 
 pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
 pub use order::{
-    Anchors, Announces, ChainForm, HashForm, LooksAt, LooksFor, NonceForm, Order, RogueClock,
-    RogueSigns, SendForm, SignatureForm, Way,
+    Anchors, Announces, ChainForm, HashForm, HelloForm, HelloSource, LooksAt, LooksFor, NonceForm,
+    Order, OtpForm, RogueClock, RogueSigns, SendForm, SignatureForm, StandIn, Way,
 };
 pub(crate) use parse::changed_profile;
 pub use parse::parse;
@@ -59,12 +59,14 @@ words! {
         Application = "application",
         /// The central server, which keeps the signing key.
         Server = "server",
-        /// The server that sets the device up over the network, or through its host.
-        Sca = "sca",
         /// Whoever looks later whether the device is still as it was left.
         Checker = "checker",
         /// The host's administrator, who means no good.
         Rogue = "rogue",
+        /// The set-up and configuration application, which comes over the network, or through the host.
+        Sca = "sca",
+        /// Somebody else on the network.
+        Stranger = "stranger",
     }
 }
 
@@ -136,6 +138,22 @@ words! {
         RogueSetupUnsigned = "rogue.setup-unsigned",
         /// The checker compares the record with what the server knows.
         CheckerCheck = "checker.check",
+        /// The console asks the agent what the machine is, makes a one-time password, and tells the SCA.
+        ConsoleOrder = "console.order",
+        /// The console lets the agent begin: one-time password, then StartConfigurationEx.
+        AgentStart = "agent.start",
+        /// The agent calls StopConfiguration.
+        AgentStop = "agent.stop",
+        /// Time passes until a Hello reaches the SCA, which hears it.
+        ScaAwaitHello = "sca.await-hello",
+        /// The SCA sets up every device that it heard, up to CommitChanges.
+        ScaConfigure = "sca.configure",
+        /// The SCA comes back to what it set up, by the login that it gave.
+        ScaReturn = "sca.return",
+        /// The stranger says Hello to the SCA.
+        StrangerHello = "stranger.hello",
+        /// The stranger puts another machine in the place of the device.
+        StrangerStandIn = "stranger.stand-in",
     }
 }
 
@@ -156,7 +174,27 @@ impl Action {
             | Self::ApplicationUpgrade => &[Role::Application, Role::Server],
             Self::RogueSetup | Self::RogueSetupUnsigned => &[Role::Rogue],
             Self::CheckerCheck => &[Role::Checker, Role::Server],
+            Self::ConsoleOrder => &[Role::Console, Role::Agent, Role::Sca],
+            Self::AgentStart | Self::AgentStop => &[Role::Console, Role::Agent],
+            Self::ScaAwaitHello | Self::ScaConfigure | Self::ScaReturn => &[Role::Sca],
+            Self::StrangerHello => &[Role::Stranger, Role::Sca],
+            Self::StrangerStandIn => &[Role::Stranger],
         }
+    }
+
+    /// Whether it belongs to set-up over the network.
+    pub const fn is_of_the_network(self) -> bool {
+        matches!(
+            self,
+            Self::ConsoleOrder
+                | Self::AgentStart
+                | Self::AgentStop
+                | Self::ScaAwaitHello
+                | Self::ScaConfigure
+                | Self::ScaReturn
+                | Self::StrangerHello
+                | Self::StrangerStandIn
+        )
     }
 
     /// What an agent must be able to do for it.
@@ -172,6 +210,8 @@ impl Action {
             Self::RogueSetup | Self::RogueSetupUnsigned => &[],
             Self::ConsoleSetUpSecure => &[Feature::SecureSetup],
             Self::CheckerCheck => &[Feature::Check],
+            Self::StrangerStandIn => &[],
+            network if network.is_of_the_network() => &[Feature::NetworkSetup],
             _ => &[Feature::HostSetup],
         }
     }

@@ -130,11 +130,66 @@ words! {
 }
 
 words! {
+    /// Whom the console gives the one-time password.
+    OtpForm {
+        Both = "both",
+        /// There is none.
+        None = "none",
+        OnlySca = "only-sca",
+        OnlyAgent = "only-agent",
+        /// The agent gets another one than the SCA.
+        Different = "different",
+        /// The agent's ends in another letter.
+        LastLetterDiffers = "last-letter-differs",
+        /// The agent's has one letter more.
+        Longer = "longer",
+        /// Seven letters.
+        Short = "short",
+        /// Thirty-three letters.
+        Long = "long",
+    }
+}
+
+words! {
     /// What the SCA of the secure flow knows of on-die authorities beforehand.
     Anchors {
         Root = "root",
         /// The authorities below the root too.
         Authorities = "authorities",
+    }
+}
+
+words! {
+    /// What a stranger's Hello looks like.
+    HelloForm {
+        /// The device's own, once more.
+        Genuine = "genuine",
+        /// The device's own in two pieces.
+        InTwo = "in-two",
+        ByteByByte = "byte-by-byte",
+        /// Version 2, that of pre-shared keys.
+        Version2 = "version-2",
+        Version4 = "version-4",
+        Credentials2 = "credentials-2",
+        Retry15 = "retry-15",
+        Count34 = "count-34",
+        /// One hash more is announced than comes.
+        CountTooHigh = "count-too-high",
+        UnknownAlgorithm = "unknown-algorithm",
+        WrongHashLength = "wrong-hash-length",
+        /// Eight bytes follow.
+        Trailing = "trailing",
+        /// The last ten bytes are missing.
+        Truncated = "truncated",
+        Empty = "empty",
+        /// 23 KB that are no Hello.
+        Endless = "endless",
+        /// A machine that nobody ordered.
+        UnknownUuid = "unknown-uuid",
+        /// A machine that was ordered and stays in its box.
+        OtherMachine = "other-machine",
+        /// It knows no root of the SCA's.
+        OtherRoots = "other-roots",
     }
 }
 
@@ -145,6 +200,26 @@ words! {
         Leaf = "leaf",
         /// That of another one.
         Other = "other",
+    }
+}
+
+words! {
+    /// Where a stranger's Hello comes from.
+    HelloSource {
+        Device = "device",
+        Elsewhere = "elsewhere",
+    }
+}
+
+words! {
+    /// The machine that takes the device's place.
+    StandIn {
+        /// Ready for set-up, without a one-time password.
+        NoOtp = "no-otp",
+        /// Ready for set-up, with the one-time password of the device.
+        SameOtp = "same-otp",
+        /// Set up already by somebody else.
+        Configured = "configured",
     }
 }
 
@@ -166,6 +241,10 @@ pub struct Order {
     pub looks_for: LooksFor,
     pub anchors: Anchors,
     pub announces: Announces,
+    pub otp: OtpForm,
+    pub hello: HelloForm,
+    pub from: HelloSource,
+    pub stand_in: StandIn,
 }
 
 impl Default for Order {
@@ -185,6 +264,10 @@ impl Default for Order {
             looks_for: LooksFor::Platform,
             anchors: Anchors::Root,
             announces: Announces::Leaf,
+            otp: OtpForm::Both,
+            hello: HelloForm::Genuine,
+            from: HelloSource::Device,
+            stand_in: StandIn::NoOtp,
         }
     }
 }
@@ -275,10 +358,38 @@ impl Order {
             Action::RogueSetupUnsigned => {
                 set(&mut order.clock, table, findings, "clock", RogueClock::ALL);
             }
+            Action::ConsoleOrder => set(&mut order.otp, table, findings, "otp", OtpForm::ALL),
+            Action::ScaConfigure => {
+                let forms = CertificateForm::ALL;
+                set(
+                    &mut order.certificate,
+                    table,
+                    findings,
+                    "certificate",
+                    forms,
+                );
+            }
+            Action::StrangerHello => {
+                set(&mut order.hello, table, findings, "form", HelloForm::ALL);
+                set(&mut order.from, table, findings, "from", HelloSource::ALL);
+            }
+            Action::StrangerStandIn => {
+                set(
+                    &mut order.stand_in,
+                    table,
+                    findings,
+                    "machine",
+                    StandIn::ALL,
+                );
+            }
             Action::CheckerCheck => set(&mut order.by, table, findings, "by", LooksAt::ALL),
             Action::AgentDiscover
             | Action::ConsoleAsk
             | Action::ApplicationSetup
+            | Action::AgentStart
+            | Action::AgentStop
+            | Action::ScaAwaitHello
+            | Action::ScaReturn
             | Action::ApplicationLook => {
                 findings.add(table.span(), format!("`{action}` takes nothing `with` it"));
                 for key in table.keys() {

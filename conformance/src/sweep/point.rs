@@ -83,12 +83,13 @@ fn occasions(event: &Event) -> Vec<(Layer, Fault)> {
             vec![(Layer::Apf, fault(FaultPoint::Channel, None, None))]
         }
         Event::Wsman {
+            class,
             action,
             return_value: Some(_),
             ..
         } => {
-            let mut fault = fault(FaultPoint::Invoke, None, None);
-            fault.method = Some(action.clone());
+            let mut fault = fault(FaultPoint::Wsman, None, None);
+            fault.request = Some(format!("{class}.{action}"));
             let mut points = vec![(Layer::ReturnValue, fault)];
             if action == "CommitChanges" {
                 points.push((Layer::State, self::fault(FaultPoint::Commit, None, None)));
@@ -104,7 +105,7 @@ fn fault(at: FaultPoint, client: Option<ClientKind>, command: Option<u32>) -> Fa
         at,
         client,
         command,
-        method: None,
+        request: None,
         after: 0,
         times: Some(1),
         effect: FaultEffect::Drop,
@@ -190,10 +191,10 @@ pub fn faults_at(point: &Point) -> Vec<Fault> {
             (minute, ONCE),
         ],
         (Layer::ReturnValue, _) => vec![
-            (FaultEffect::Return(1), ONCE),
-            (FaultEffect::Return(1), None),
-            (FaultEffect::Return(2), ONCE),
-            (FaultEffect::Return(16), ONCE),
+            (FaultEffect::ReturnValue(1), ONCE),
+            (FaultEffect::ReturnValue(1), None),
+            (FaultEffect::ReturnValue(2), ONCE),
+            (FaultEffect::ReturnValue(16), ONCE),
         ],
     };
     effects

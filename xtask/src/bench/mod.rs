@@ -3,8 +3,12 @@
 //! Ours and the anchor take turns, so that a machine that slows down slows both; the medians are compared.
 
 mod find;
+mod fleet;
+mod inject;
 mod mei;
+mod server;
 mod setup;
+mod tls;
 mod wsman;
 
 use std::fs;
@@ -80,6 +84,12 @@ pub(crate) fn backends(
         .filter(|(backend, name)| wanted(name) && backend::choose(Some(*backend)).is_ok())
 }
 
+/// Says why a measurement is not made; false, for whoever asked whether it can be.
+pub(crate) fn skipped(name: &str, why: &str) -> bool {
+    println!("{name:<28} skipped: {why}");
+    false
+}
+
 /// An example of one of our packages, built for release: what is measured must not be a debug build's doing.
 pub(crate) fn example(package: &str, name: &str) -> Result<PathBuf> {
     workspace::cargo(&[
@@ -125,7 +135,10 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
     let rounds = mei::measure(&programs, &wanted)
         .chain(wsman::measure(&programs, &wanted))
         .chain(setup::measure(&wanted))
-        .chain(find::measure(&programs, &wanted));
+        .chain(tls::measure(&programs, &wanted))
+        .chain(fleet::measure(&programs, &wanted))
+        .chain(find::measure(&programs, &wanted))
+        .chain(inject::measure(&programs, &wanted));
     for row in rounds {
         let row = row?;
         println!("{}", line(&row));

@@ -2,12 +2,12 @@
 //!
 //! One client asks both, with the same request, and the answers are equally long.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
+use super::server::Server;
 use super::{Measurement, example, in_turn, json_of};
 use crate::workspace::Programs;
 
@@ -63,32 +63,4 @@ fn one(programs: &Programs) -> Result<Measurement> {
 
 fn ask(client: &Path, address: &str) -> Result<Asked> {
     json_of(Command::new(client).args(["ask", address, PASSWORD, REQUESTS]))
-}
-
-/// A program that serves until this is dropped.
-struct Server(Child);
-
-impl Server {
-    /// Starts it, and waits for its first line.
-    fn start(command: &mut Command) -> Result<(Self, String)> {
-        let shown = command.get_program().to_string_lossy().into_owned();
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| shown.clone())?;
-        let output = child.stdout.take();
-        let server = Self(child);
-        let mut line = String::new();
-        BufReader::new(output.context("no output")?).read_line(&mut line)?;
-        ensure!(!line.is_empty(), "{shown} did not start");
-        Ok((server, line.trim_end().to_owned()))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -23,6 +23,8 @@ use amt_sim::host::backend::Backend;
 use anyhow::Result;
 use clap::Args;
 
+pub(crate) use tools::on_path;
+
 use table::{Outcome, Table};
 
 use crate::workspace::{self, Programs};

@@ -63,7 +63,7 @@ pub(crate) fn checks(bench: &Bench, given: &[PathBuf], table: &mut Table) {
         table.add(PROGRAM, "-", "amtinfo", Outcome::Skipped(why.to_owned()));
     }
     for program in programs {
-        if table.wants(PROGRAM) {
+        if table.wants(PROGRAM) || table.wants(rpc_checked::PROGRAM) {
             check_one(bench, &program, table);
         }
     }
@@ -86,6 +86,9 @@ fn check_one(bench: &Bench, program: &Path, table: &mut Table) {
     } else {
         Line::Three
     };
+    if !table.wants(PROGRAM) {
+        return rpc_checked::checks(bench, program, line, &version, table);
+    }
     for &backend in &bench.backends {
         let all = bench.backends.first() == Some(&backend);
         for &machine in MACHINES

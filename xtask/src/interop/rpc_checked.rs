@@ -13,11 +13,14 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::Bench;
-use super::rpc::{Line, PROGRAM};
+use super::rpc::Line;
 use super::rpc_setup::{Authority, PASSWORD, TLS_PROFILES, authority};
 use super::run::{Output, Setting, limited, under_device};
 use super::table::{Outcome, Table};
 use super::tools;
+
+/// The rows are of a name of their own, so that they can be run alone (`--only rpc-go-checked`).
+pub(super) const PROGRAM: &str = "rpc-go-checked";
 
 /// What the program is known to do.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,8 @@ struct Life<'a> {
     device: Vec<&'a str>,
     /// Environment of the program.
     environment: Option<(&'a str, String)>,
+    /// More words for the program.
+    words: &'static [&'static str],
     acts: Vec<(Act, Known)>,
     /// Whether the run must have replaced a root.
     injects: bool,
@@ -66,6 +71,9 @@ const PORTS: &str = "--local-ports";
 const NO_SERVER_NAME: Known =
     Known::Refuses("either ServerName or InsecureSkipVerify must be specified");
 const UNKNOWN_ROOT: Known = Known::Refuses("certificate signed by unknown authority");
+/// The 2.x line dials the port all the same; in client control mode it does not say so.
+const NO_TLS_IN_LME: Known = Known::Refuses("ActivationFailed");
+const SKIPPED: &str = "--skipamtcertcheck";
 /// The 2.x line looks for the host's name first, which on-die leaves do not have.
 const NO_NAME: Known = Known::Refuses("not valid for any names, but wanted to match localhost");
 
@@ -171,6 +179,7 @@ impl Given<'_> {
                     backend: self.bench.backends[0],
                     device: [INJECT].into_iter().chain(way).collect(),
                     environment: None,
+                    words: &[],
                     acts,
                     injects: true,
                 };
@@ -201,6 +210,7 @@ impl Given<'_> {
                 backend,
                 device: vec![INJECT],
                 environment: None,
+                words: &[],
                 acts: vec![(Act::Admin, Known::Accepts)],
                 injects: true,
             });
@@ -219,9 +229,20 @@ impl Given<'_> {
                 backend: self.bench.backends[0],
                 device: vec![INJECT, PORTS],
                 environment: None,
+                words: &[],
                 acts: vec![(act, known)],
                 injects: true,
             };
+            // With its check off, and without injection.
+            for act in [Act::Client, Act::Admin] {
+                lives.push(Life {
+                    title: format!("{SKIPPED} over LME, {act:?}, {profile}"),
+                    device: Vec::new(),
+                    words: &["--skipamtcertcheck"],
+                    injects: false,
+                    ..life("", act, NO_TLS_IN_LME)
+                });
+            }
             lives.push(life(
                 "activate --acm wants a host name in the leaf",
                 Act::Admin,
@@ -292,6 +313,7 @@ impl Given<'_> {
                 backend: self.bench.backends[0],
                 device: vec![INJECT, PORTS, "--fault", &fault],
                 environment: None,
+                words: &[],
                 acts: Vec::new(),
                 injects: true,
             };
@@ -309,7 +331,19 @@ impl Given<'_> {
             Known::Refuses(says) => says,
         };
         judge(&output, act, says, folder)?;
-        journaled(folder, life.injects)
+        journaled(folder, life.injects)?;
+        if !says.is_empty() {
+            return Ok(());
+        }
+        let seen = self.run_words(life, &["amtinfo", "--json"], folder)?;
+        let seen = seen.succeeded()?.json()?;
+        let expected = self.line.control_mode(act.leads_to());
+        ensure!(
+            seen["controlMode"] == expected,
+            "amtinfo: expected {expected:?}, actual {}",
+            seen["controlMode"]
+        );
+        Ok(())
     }
 
     fn run(&self, life: &Life<'_>, act: Act, folder: &Path) -> Result<Output> {
@@ -331,6 +365,10 @@ impl Given<'_> {
             Act::DeactivateClient => &["deactivate", "--local"],
             Act::DeactivateAdmin => &["deactivate", "--local", "--password", PASSWORD],
         };
+        self.run_words(life, &[words, life.words].concat(), folder)
+    }
+
+    fn run_words(&self, life: &Life<'_>, words: &[&str], folder: &Path) -> Result<Output> {
         let memory = folder.join("state.json").display().to_string();
         let journal = folder.join("journal").display().to_string();
         let root = self.authority.root.display().to_string();

@@ -29,6 +29,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
@@ -92,6 +93,8 @@ enum Plan {
     Replace {
         found: Finding,
         ours: Vec<u8>,
+        /// What finding it and making ours took.
+        took: Duration,
     },
     /// It has a root, for which there is no replacement.
     Refuse(String),
@@ -149,7 +152,7 @@ impl Injector {
         let link = format!("/proc/{process}/exe");
         let name = std::fs::read_link(&link);
         let name = name.map_or_else(|_| link.clone(), |name| name.display().to_string());
-        let attempt = || -> Result<Option<(Arc<Plan>, Done)>, String> {
+        let attempt = || -> Result<Option<(Arc<Plan>, Done, Duration)>, String> {
             // One that cannot be looked at opens no device either (seccomp), or was checked before it began.
             let Ok(file) = File::open(&link) else {
                 return Ok(None);
@@ -158,15 +161,16 @@ impl Injector {
             match &*plan {
                 Plan::Nothing(_) => Ok(None),
                 Plan::Refuse(why) => Err(why.clone()),
-                Plan::Replace { found, ours } => {
+                Plan::Replace { found, ours, .. } => {
+                    let started = Instant::now();
                     let done = replace(process, found, ours, still_there)?;
-                    Ok(done.map(|done| (Arc::clone(&plan), done)))
+                    Ok(done.map(|done| (Arc::clone(&plan), done, started.elapsed())))
                 }
             }
         };
         match attempt() {
-            Ok(None | Some((_, Done::Already))) => {}
-            Ok(Some((plan, Done::Written))) => self.tell(process, name, &plan),
+            Ok(None | Some((_, Done::Already, _))) => {}
+            Ok(Some((plan, Done::Written, took))) => self.tell(process, name, &plan, took),
             Err(why) => self.give_up(process, name, why),
         }
     }
@@ -176,13 +180,18 @@ impl Injector {
         if let Some(plan) = lock(&self.plans).get(&identity) {
             return Ok(Arc::clone(plan));
         }
+        let started = Instant::now();
         let (identity, bytes) = contents(file).map_err(|error| unreadable(&error))?;
         let plan = Arc::new(match image::find(&bytes) {
             Err(unfit @ Unfit::Several(_)) => Plan::Refuse(unfit.to_string()),
             // Most programs have none.
             Err(unfit) => Plan::Nothing(unfit),
             Ok(found) => match replacement(&found) {
-                Ok(ours) => Plan::Replace { found, ours },
+                Ok(ours) => Plan::Replace {
+                    found,
+                    ours,
+                    took: started.elapsed(),
+                },
                 Err(why) => Plan::Refuse(why),
             },
         });
@@ -190,8 +199,13 @@ impl Injector {
         Ok(plan)
     }
 
-    fn tell(&self, process: i32, program: String, plan: &Plan) {
-        let Plan::Replace { found, ours } = plan else {
+    fn tell(&self, process: i32, program: String, plan: &Plan, took: Duration) {
+        let Plan::Replace {
+            found,
+            ours,
+            took: looking,
+        } = plan
+        else {
             return;
         };
         let hash = |der: &[u8]| hex::encode(&Sha256::digest(der));
@@ -199,7 +213,8 @@ impl Injector {
         lock(&self.told).injected += 1;
         if self.speaks {
             eprintln!(
-                "amt-sim: {program}, process {process}: on-die root {old} replaced in memory by the device's, {new}"
+                "amt-sim: {program}, process {process}: on-die root {old} replaced in memory by the device's, {new} \
+                 (found in {looking:.1?}, written in {took:.1?})"
             );
         }
         let event = Event::RootInjected {

@@ -231,6 +231,11 @@ impl Call {
         None
     }
 
+    /// Whether the message is on its way, and the device knows.
+    pub(super) fn is_sent(&self) -> bool {
+        matches!(self.stage, Stage::Parting { .. })
+    }
+
     /// Whether nothing is left to wait for.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Free)

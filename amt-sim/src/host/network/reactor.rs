@@ -22,8 +22,9 @@ use crate::host::shared::{Bell, SharedDevice, Watch};
 /// When the process is out of descriptors, or a port is taken by another program, it is tried again after this.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Hello messages under way at a time; the others wait their turn.
-const MOST_CALLS: usize = 256;
+/// Hello messages under way at a time; the others wait their turn. An SCA that is slow to accept has a queue of 128 in
+/// many runtimes, and one more would be sent again a second later.
+const MOST_CALLS: usize = 64;
 
 /// How often a device is looked at again because tending to it changed it.
 const MOST_ROUNDS: usize = 8;
@@ -109,6 +110,8 @@ pub(super) struct Reactor {
     seats: Vec<Seat>,
     connections: BTreeMap<u32, Held<Connection>>,
     calls: BTreeMap<u32, Held<Call>>,
+    /// Those of them whose message is not sent yet.
+    calling: usize,
     /// Calls whose turn has not come.
     waiting: VecDeque<Call>,
     next: u32,
@@ -144,6 +147,7 @@ impl Reactor {
             seats: Vec::new(),
             connections: BTreeMap::new(),
             calls: BTreeMap::new(),
+            calling: 0,
             waiting: VecDeque::new(),
             next: 0,
             due: BTreeSet::new(),
@@ -418,10 +422,11 @@ impl Reactor {
     }
 
     fn begin_calls(&mut self) {
-        while self.calls.len() < MOST_CALLS {
+        while self.calling < MOST_CALLS {
             let Some(call) = self.waiting.pop_front() else {
                 return;
             };
+            self.calling += 1;
             let id = free(&mut self.next, |id| self.calls.contains_key(&id));
             let seat = call.seat;
             self.calls.insert(id, Held::new(call, seat));
@@ -459,6 +464,7 @@ impl Reactor {
                     break false;
                 }
                 Step::Ended(end) => {
+                    self.calling = self.calling.saturating_sub(1);
                     let dial = held.it.dial();
                     if let Some(seat) = self.seats.get(held.seat as usize) {
                         seat.device
@@ -481,6 +487,9 @@ impl Reactor {
         let wake = held.it.wake().filter(|_| !over && !lost);
         set_due(&mut self.due, Due::Call(id), &mut held.due, wake);
         if over || lost {
+            // What epoll does not take is lost before it is sent.
+            let unsent = lost && !held.it.is_sent();
+            self.calling = self.calling.saturating_sub(usize::from(unsent));
             self.calls.remove(&id);
         }
     }

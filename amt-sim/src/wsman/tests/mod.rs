@@ -125,7 +125,7 @@ impl Bench {
 
 pub(super) fn brief(reply: &Reply) -> String {
     match reply {
-        Reply::NotAuthorized => "not authorized".to_owned(),
+        Reply::NotAuthorized | Reply::Failed(_) => "not authorized".to_owned(),
         Reply::Answer { body, .. } => between(body, "<a:Body>", "</a:Body>").to_owned(),
         Reply::Fault { body } => {
             let code = between(body, "<a:Subcode><a:Value>", "</a:Value>");

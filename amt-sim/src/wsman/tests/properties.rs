@@ -31,7 +31,7 @@ fn valid() -> Vec<String> {
 /// An answer that an XML reader takes, in ASCII, with an Envelope.
 fn sound(reply: &Reply) -> bool {
     match reply {
-        Reply::NotAuthorized => true,
+        Reply::NotAuthorized | Reply::Failed(_) => true,
         Reply::Answer { body, .. } | Reply::Fault { body } => {
             let text = body.trim_start_matches("<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
             body.is_ascii()

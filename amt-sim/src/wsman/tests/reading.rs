@@ -5,7 +5,7 @@ use super::*;
 fn whole(reply: Reply) -> String {
     match reply {
         Reply::Answer { body, .. } | Reply::Fault { body } => body,
-        Reply::NotAuthorized => "not authorized".to_owned(),
+        Reply::NotAuthorized | Reply::Failed(_) => "not authorized".to_owned(),
     }
 }
 

@@ -156,7 +156,8 @@ impl Discovery<'_> {
             | Feature::HostSetup
             | Feature::Record
             | Feature::Check
-            | Feature::SecureSetup => true,
+            | Feature::SecureSetup
+            | Feature::NetworkSetup => true,
             Feature::Version => self.ask(AmtCommand::GetCodeVersions),
             Feature::Uuid => self.ask(AmtCommand::GetUuid),
             Feature::Mode => {

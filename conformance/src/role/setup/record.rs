@@ -20,6 +20,10 @@ pub struct Record {
     pub certificate: Option<String>,
     /// Common name of the provisioning certificate.
     pub name: Option<String>,
+    /// Whether the domain was typed in, where the record says so.
+    pub secure_dns: Option<bool>,
+    /// Whether the certificate was within its validity, where the record says so.
+    pub time_valid: Option<bool>,
 }
 
 const CLASSES: [(&str, &str); 4] = [
@@ -61,12 +65,14 @@ impl Record {
             certificate: certificate
                 .map(|bytes| hex::encode(bytes.get(..length).unwrap_or(&bytes))),
             name: text("CertificateCN").or_else(|| text("ProvServerFQDN")),
+            secure_dns: text("SecureDNS").map(|flag| flag == "true"),
+            time_valid: text("IsTimeValid").map(|flag| flag == "true"),
         })
     }
 }
 
 /// The record as facts.
-pub(super) fn tell(record: Option<&Record>, facts: &mut Facts) {
+pub(in crate::role) fn tell(record: Option<&Record>, facts: &mut Facts) {
     let kind = record.map_or("none", |record| record.kind);
     facts.insert(Fact::RECORD_KIND, json!(kind));
     let Some(record) = record else {
@@ -78,6 +84,12 @@ pub(super) fn tell(record: Option<&Record>, facts: &mut Facts) {
     }
     if let Some(name) = &record.name {
         facts.insert(Fact::RECORD_NAME, json!(name));
+    }
+    if let Some(flag) = record.secure_dns {
+        facts.insert(Fact::RECORD_SECURE_DNS, json!(flag));
+    }
+    if let Some(flag) = record.time_valid {
+        facts.insert(Fact::RECORD_TIME_VALID, json!(flag));
     }
 }
 

@@ -125,7 +125,7 @@ pub(in super::super) fn sendings(
         | Some(
             FaultEffect::Errno(_)
             | FaultEffect::Status(_)
-            | FaultEffect::Return(_)
+            | FaultEffect::ReturnValue(_)
             | FaultEffect::Cut
             | FaultEffect::Half
             | FaultEffect::Chain(_),

@@ -105,7 +105,7 @@ impl Bench {
                 fault: between(&body, "<a:Subcode><a:Value>", "</a:Value>").to_owned(),
                 body,
             },
-            Reply::NotAuthorized => Answer {
+            Reply::NotAuthorized | Reply::Failed(_) => Answer {
                 body: String::new(),
                 fault: "not authorized".to_owned(),
             },
