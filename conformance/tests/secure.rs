@@ -96,7 +96,7 @@ fn is_noticed(run: &Run) -> bool {
 #[case(ScaSkipsDates, &["expired", "expired-authority", "not-yet-valid"])]
 #[case(ScaSkipsPlatform, &["wrong-upid", "other-device"])]
 #[case(ScaSkipsLists, &["revoked-leaf", "revoked-kernel", "revoked-rom", "revoked-intermediate"])]
-#[case(ScaCommitsWithoutMebx, &["mebx-password"])]
+#[case(ScaLeavesMebx, &["mebx-password"])]
 fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str]) {
     let filter: Vec<String> = scenarios
         .iter()

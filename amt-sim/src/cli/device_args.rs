@@ -57,6 +57,10 @@ pub(crate) struct DeviceArguments {
     /// Write the device's journal to this file, one JSON object a line. Of many devices: a folder.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// Write what goes over the wire to this file, for Wireshark. It holds every password that goes by, and the secrets
+    /// of TLS.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
     /// Misbehave on purpose, as in `connect:amthi=EBUSY*3` or `answer:amthi:0x1a=drop`; may be given again.
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
@@ -127,12 +131,21 @@ impl DeviceArguments {
             let file = File::create(path).map_err(|error| at(path, error))?;
             device.journal_to(file);
         }
+        if let Some(path) = &self.pcap {
+            let file = File::create(path).map_err(|error| at(path, error))?;
+            device.capture_to(file);
+        }
         Ok(device)
     }
 
     /// So many of them, each with the seed after the one before. State and journal are folders then, with a file for
     /// each, which is called by its seed.
     pub(crate) fn power_on_many(&self, count: u32) -> Result<Vec<SharedDevice>, CommandError> {
+        if self.pcap.is_some() {
+            return Err("--pcap records one device; leave --devices out"
+                .to_owned()
+                .into());
+        }
         let states = self.state.as_deref().map(StateFolder::open).transpose()?;
         if let Some(folder) = &self.journal {
             fs::create_dir_all(folder).map_err(|error| at(folder, error))?;

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as WallInstant};
+use std::time::{Duration, Instant as WallInstant, SystemTime, UNIX_EPOCH};
 
 use super::state_file::StateFile;
 use super::sys;
+use crate::capture::Capture;
 use crate::device::Entry;
 use crate::machine::Device;
 use crate::time::Instant;
@@ -25,6 +26,7 @@ struct Inner {
     watches: Mutex<Vec<Arc<Wake>>>,
     sinks: Mutex<Vec<Sink>>,
     memory: Mutex<Option<StateFile>>,
+    capture: Mutex<Option<(Capture, File)>>,
 }
 
 /// How device time goes by.
@@ -162,6 +164,7 @@ impl SharedDevice {
                 watches: Mutex::default(),
                 sinks: Mutex::default(),
                 memory: Mutex::default(),
+                capture: Mutex::default(),
             }),
         }
     }
@@ -188,6 +191,19 @@ impl SharedDevice {
             let _ = file.and_then(|mut file| file.write_all(as_lines(entries).as_bytes()));
         }));
         Ok(())
+    }
+
+    /// Writes what goes over the wire to a pcapng file, with the secrets of TLS: whoever has the file can read it all.
+    pub fn capture_to(&self, file: File) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let power_on = since
+            .unwrap_or_default()
+            .saturating_sub(self.now() - Instant::POWER_ON);
+        *lock(&self.inner.capture) = Some((Capture::new(power_on), file));
+        self.with(None, |device| {
+            device.record_streams(true);
+            device.record_secrets(true);
+        });
     }
 
     /// Keeps the device's memory in a file from now on, written whenever it changed.
@@ -234,15 +250,23 @@ impl SharedDevice {
         self.leap(&mut device);
         let disturbed = after != before;
         fell_due |= before != at_first || device.disturbances() != after;
+        let mut capture = lock(&self.inner.capture);
+        let mut entries = Vec::new();
         if device.has_journal() {
             let mut sinks = lock(&self.inner.sinks);
-            if !sinks.is_empty() {
-                let entries = device.drain_journal();
+            if !sinks.is_empty() || capture.is_some() {
+                entries = device.drain_journal();
                 for sink in sinks.iter_mut() {
                     sink(&entries);
                 }
             }
         }
+        if let Some((capture, file)) = &mut *capture {
+            capture.add(&entries, &device.take_recording());
+            // As with the journal: a full disk must not stop the device.
+            let _ = file.write_all(&capture.take());
+        }
+        drop(capture);
         if let Some(file) = &*lock(&self.inner.memory)
             && device.take_dirty()
             && let Err(error) = file.save(device.state())

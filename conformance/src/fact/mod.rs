@@ -56,10 +56,10 @@ words! {
         Record = "record",
         /// Tells a genuine set-up from a rogue one.
         Check = "check",
-        /// Sets the device up through its host, with the SCA's own TLS.
-        SecureSetup = "secure-setup",
         /// Takes part in set-up over the network.
         NetworkSetup = "network-setup",
+        /// Sets the device up through its host, with the SCA's own TLS.
+        SecureSetup = "secure-setup",
     }
 }
 
@@ -192,16 +192,6 @@ facts! {
     CHECKER_TIME = "checker.time", Check, Kind::Word(&["same", "other"]), truth::nobody_knows;
     /// What the checker concludes.
     CHECKER_VERDICT = "checker.verdict", Check, Kind::Word(&["genuine", "rogue"]), truth::nobody_knows;
-    /// How far the secure flow came.
-    SECURE_STAGE = "secure.stage", SecureSetup, Kind::Word(&["discovered", "armed", "configured", "confirmed", "managed"]), truth::nobody_knows;
-    /// The device took StartConfigurationHBased.
-    SECURE_ARMED = "secure.armed", SecureSetup, Kind::Flag, truth::nobody_knows;
-    /// Why the SCA does not believe the device's chain.
-    SECURE_REFUSAL = "secure.refusal", SecureSetup, Kind::Word(&["no-hash", "leaf-hash", "self-signed", "length", "unreadable", "leaf-name", "rom-name", "order", "authority", "curve", "signature", "root", "validity", "platform", "revoked", "list"]), truth::nobody_knows;
-    /// What the agent says of the end.
-    SECURE_CONCLUSION = "secure.conclusion", SecureSetup, Kind::Word(&["activated", "not-activated", "unknown"]), truth::nobody_knows;
-    /// Status of the StopConfiguration with which the agent gave up.
-    SECURE_STOP_STATUS = "secure.stop-status", SecureSetup, Kind::Number, truth::nobody_knows;
     /// Status of SetProvisioningServerOTP, as the agent says.
     AGENT_OTP_STATUS = "agent.otp-status", NetworkSetup, Kind::Number, truth::nobody_knows;
     /// Status of StartConfigurationEx, as the agent says.
@@ -236,6 +226,16 @@ facts! {
     STRANGER_WRITES = "stranger.writes", NetworkSetup, Kind::Number, truth::nobody_knows;
     /// Connections from the SCA to addresses that are not the device's.
     STRANGER_CALLS = "stranger.calls", NetworkSetup, Kind::Number, truth::nobody_knows;
+    /// How far the secure flow came.
+    SECURE_STAGE = "secure.stage", SecureSetup, Kind::Word(&["discovered", "armed", "configured", "confirmed", "managed"]), truth::nobody_knows;
+    /// The device took StartConfigurationHBased.
+    SECURE_ARMED = "secure.armed", SecureSetup, Kind::Flag, truth::nobody_knows;
+    /// Why the SCA does not believe the device's chain.
+    SECURE_REFUSAL = "secure.refusal", SecureSetup, Kind::Word(&["no-hash", "leaf-hash", "self-signed", "length", "unreadable", "leaf-name", "rom-name", "order", "authority", "curve", "signature", "root", "validity", "platform", "revoked", "list"]), truth::nobody_knows;
+    /// What the agent says of the end.
+    SECURE_CONCLUSION = "secure.conclusion", SecureSetup, Kind::Word(&["activated", "not-activated", "unknown"]), truth::nobody_knows;
+    /// Status of the StopConfiguration with which the agent gave up.
+    SECURE_STOP_STATUS = "secure.stop-status", SecureSetup, Kind::Number, truth::nobody_knows;
     /// The method of set-up that the console recommends.
     RECOMMENDATION = "console.recommendation", Recommend, Kind::Word(&["secure-host-based", "legacy-out-of-band"]), truth::recommendation;
 }
@@ -272,7 +272,7 @@ impl Fact {
     pub fn is_of_the_device(self) -> bool {
         !matches!(
             self.feature(),
-            Feature::HostSetup | Feature::Check | Feature::SecureSetup | Feature::NetworkSetup
+            Feature::HostSetup | Feature::Check | Feature::NetworkSetup | Feature::SecureSetup
         )
     }
 

@@ -116,6 +116,9 @@ fn command(report: &Report, run: &Run) -> Vec<String> {
     flag("--seed", &run.seed.to_string());
     if let Some(target) = &invocation.target {
         flag("--target", target);
+        if let Some(program) = &report.subject.program {
+            flag("--program", &format!("{}={program}", report.subject.name));
+        }
     }
     if let Some(mistake) = &invocation.misbehave {
         flag("--misbehave", mistake);

@@ -168,7 +168,7 @@ impl Terminal {
             .count();
         let _ = writeln!(
             out,
-            "\n{held} of {} requirements held; seed {}; report in {folder}/report.json and junit.xml",
+            "\n{held} of {} requirements held; seed {}; report in {folder}: report.html, report.json and more",
             report.requirements.len(),
             report.invocation.seed
         );

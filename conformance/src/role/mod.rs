@@ -332,8 +332,8 @@ words! {
         ScaSkipsPlatform = "sca-skips-platform",
         /// SCA: looks at no revocation list.
         ScaSkipsLists = "sca-skips-lists",
-        /// SCA: commits without setting the password of MEBx.
-        ScaCommitsWithoutMebx = "sca-commits-without-mebx",
+        /// SCA: commits through the host without setting the password of MEBx.
+        ScaLeavesMebx = "sca-leaves-mebx",
     }
 }
 
@@ -345,7 +345,7 @@ impl Misbehaviour {
 
     /// Whether a party of set-up over the network makes it.
     pub fn is_of_the_network(self) -> bool {
-        (Self::ConsoleOneOtp..=Self::ScaGivesUpOnLostAnswer).contains(&self)
+        (Self::ConsoleOneOtp..Self::AgentUsesLegacyStart).contains(&self)
     }
 
     /// Whether agent or SCA of the secure flow makes it.

@@ -1,8 +1,8 @@
 //! Expectations against what happened.
 
-use amt_sim::{Device, Entry};
+use amt_sim::{Device, Entry, Event, Rules};
 
-use super::blame::{Cause, of_fact};
+use super::blame::{Cause, of_fact, of_outcome};
 use super::verdict::{Blame, Check, CheckVerdict, JournalLine, Place};
 use crate::fact::{Expected, Fact, Truth, Value, project, show};
 use crate::requirement::{Level, Party};
@@ -23,6 +23,15 @@ pub(super) struct Scene<'a> {
     pub(super) journal: &'a [Entry],
     /// Where in it the last action began.
     pub(super) action_start: usize,
+    /// Which rules the device enforces.
+    pub(super) rules: &'a Rules,
+}
+
+impl<'a> Scene<'a> {
+    /// The journal of the last action.
+    fn action(&self) -> &'a [Entry] {
+        self.journal.get(self.action_start..).unwrap_or_default()
+    }
 }
 
 /// One expectation of the scenario.
@@ -32,11 +41,39 @@ pub(super) struct Asked<'a> {
     /// Who is bound by the requirement.
     pub(super) party: Party,
     pub(super) severity: Level,
+    /// Nobody outside knows whether real firmware is so.
+    pub(super) assumed: bool,
     pub(super) line: usize,
 }
 
 /// Judges one expectation; one that names several facts gives a check for each.
 pub(super) fn judge(expectation: &Expectation, asked: Asked<'_>, scene: Scene<'_>) -> Vec<Check> {
+    let mut checks = judge_one(expectation, asked, scene);
+    for check in &mut checks {
+        check.rests_on = rests_on(check.verdict, asked, scene);
+    }
+    checks
+}
+
+/// Assumptions that a check of the last action rests on. What held may hold for many reasons, and the run names all
+/// of them; what did not hold wants to be looked at one by one.
+fn rests_on(verdict: CheckVerdict, asked: Asked<'_>, scene: Scene<'_>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    found.extend(asked.assumed.then(|| asked.requirement.to_owned()));
+    if verdict != CheckVerdict::Fail {
+        return found;
+    }
+    for entry in scene.action() {
+        if let Event::Assumed { requirement } = &entry.event
+            && !found.contains(requirement)
+        {
+            found.push(requirement.clone());
+        }
+    }
+    found
+}
+
+fn judge_one(expectation: &Expectation, asked: Asked<'_>, scene: Scene<'_>) -> Vec<Check> {
     match expectation {
         Expectation::Fact { fact, test } => {
             vec![judge_fact(*fact, &wanted(*fact, test, scene), asked, scene)]
@@ -94,6 +131,16 @@ impl Check {
         self.verdict = CheckVerdict::Fail;
         self.blame = Some(cause.blame);
         self.note = cause.note;
+        // A device that was told not to enforce a rule is the one that breaks it, whoever is bound otherwise.
+        let mut off = scene.rules.knocked_out();
+        if off.any(|rule| rule.id() == self.requirement) {
+            self.blame = Some(Blame::Device);
+            let told = format!("the device's rule {} is switched off", self.requirement);
+            self.note = Some(match self.note.take() {
+                Some(note) => format!("{told}; {note}"),
+                None => told,
+            });
+        }
         self.place.journal = cause.journal;
         if let Some(seq) = cause.journal {
             let near = seq.saturating_sub(AROUND)..=seq.saturating_add(AROUND);
@@ -176,10 +223,7 @@ fn judge_fact(fact: Fact, expected: &Expected, asked: Asked<'_>, scene: Scene<'_
                 journal: None,
                 note: Some(why.clone()),
             },
-            None => {
-                let journal = scene.journal.get(scene.action_start..).unwrap_or_default();
-                of_fact(fact, expected, asked.party, journal)
-            }
+            None => of_fact(fact, expected, asked.party, scene.action()),
         };
         check.fail(cause, scene);
     }
@@ -248,8 +292,9 @@ fn judge_outcome(allowed: &[Outcome], asked: Asked<'_>, scene: Scene<'_>) -> Che
     };
     check.actual = Some(outcome.to_string());
     if !allowed.contains(&outcome) {
-        let mut cause = Cause::of(asked.party);
-        cause.note = scene.report.remarks.first().cloned();
+        let mut cause = of_outcome(outcome == Outcome::Done, asked.party, scene.action());
+        // What the program says of it is worth more than what we make of it.
+        cause.note = scene.report.remarks.first().cloned().or(cause.note);
         check.fail(cause, scene);
     }
     check

@@ -16,7 +16,7 @@ use super::sequence::Epoch;
 use super::verdict::{Blame, Check, CheckVerdict, Performed, Run, Verdict};
 use super::world::World;
 use crate::fact::{Fact, Facts, Truth, project};
-use crate::requirement::{Ledger, Level, Party};
+use crate::requirement::{Grade, Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
 use crate::role::network::{Company, Field};
@@ -149,6 +149,11 @@ impl Engine<'_> {
         };
         let mut secrets = Secrets::default();
         secrets.look_into(&device);
+        if let Subject::Agent(agent) = &self.subject {
+            for (name, value) in &agent.target().environment {
+                secrets.look_at(name, &value.text());
+            }
+        }
         let mode = mode_word(&device);
         let profile = device.profile().clone();
         let world = match self.subject {
@@ -260,12 +265,12 @@ struct Stage<'e> {
     world: World,
     /// The parties of host-based set-up, who remember from one step to the next.
     cast: Cast,
-    /// Those of the secure flow.
-    secure: secure::Cast,
     /// The parties of set-up over the network, who remember too.
     company: Company,
     /// The network around the device; none in real time.
     lan: Option<VirtualLan>,
+    /// Those of the secure flow.
+    secure: secure::Cast,
     /// The device after the last action.
     truth: Option<Truth>,
     last: Option<Acted>,
@@ -455,11 +460,13 @@ impl Stage<'_> {
         let (Some(acted), Some(truth)) = (&self.last, &self.truth) else {
             return; // The parser refuses an expectation before the first action.
         };
-        let party = self
+        let (party, assumed) = self
             .engine
             .ledger
             .get(requirement)
-            .map_or(Party::Agent, |requirement| requirement.who);
+            .map_or((Party::Agent, false), |requirement| {
+                (requirement.who, requirement.grade == Grade::Assumed)
+            });
         let journal = self.world.journal();
         let scene = Scene {
             report: &acted.report,
@@ -468,11 +475,13 @@ impl Stage<'_> {
             seed: self.case.seed,
             journal: &journal,
             action_start: acted.journal_before,
+            rules: &self.engine.rules,
         };
         let asked = Asked {
             requirement,
             party,
             severity,
+            assumed,
             line: step.line,
         };
         self.checks.extend(judge(expectation, asked, scene));

@@ -74,6 +74,13 @@ impl Secrets {
         }
     }
 
+    /// A variable or an argument by its name.
+    pub fn look_at(&mut self, name: &str, value: &str) {
+        if let Some(kind) = kind_of(&name.to_ascii_lowercase().replace('_', "")) {
+            self.add(kind, value);
+        }
+    }
+
     /// What went over the wire.
     pub fn read(&mut self, journal: &[Entry], recording: &Recording) {
         for entry in journal {

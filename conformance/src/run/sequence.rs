@@ -130,19 +130,31 @@ impl Sequence {
     }
 }
 
-/// Neighbours that say the same become one.
+/// The same arrow, or the same question and answer, several times in a row become one.
 fn folded(arrows: Vec<Arrow>) -> Vec<Arrow> {
+    let same = |a: &Arrow, b: &Arrow| {
+        (a.lane, a.way, a.bad) == (b.lane, b.way, b.bad) && a.label == b.label
+    };
     let mut out: Vec<(Arrow, usize)> = Vec::new();
-    for arrow in arrows {
-        match out.last_mut() {
-            Some((last, count))
-                if (last.lane, last.way, last.bad) == (arrow.lane, arrow.way, arrow.bad)
-                    && last.label == arrow.label =>
-            {
-                *count += 1;
-            }
-            _ => out.push((arrow, 1)),
+    let mut rest = arrows.into_iter().peekable();
+    while let Some(arrow) = rest.next() {
+        if let Some((last, count)) = out.last_mut()
+            && same(last, &arrow)
+        {
+            *count += 1;
+            continue;
         }
+        if let [.., (first, asked), (second, answered)] = out.as_mut_slice()
+            && asked == answered
+            && same(first, &arrow)
+            && rest.peek().is_some_and(|next| same(second, next))
+        {
+            *asked += 1;
+            *answered += 1;
+            rest.next();
+            continue;
+        }
+        out.push((arrow, 1));
     }
     out.into_iter()
         .map(|(mut arrow, count)| {
@@ -430,6 +442,21 @@ impl Drawing {
 
 /// Any event in one line: its kind and its fields.
 pub(crate) fn in_words(event: &Event) -> String {
+    match event {
+        Event::Received { client, bytes, .. } => {
+            return format!(
+                "host to {client:?}: {}",
+                describe(*client, Party::Host, bytes).text()
+            );
+        }
+        Event::Sent { client, bytes, .. } => {
+            return format!(
+                "{client:?} to host: {}",
+                describe(*client, Party::Device, bytes).text()
+            );
+        }
+        _ => {}
+    }
     // An event is strings, numbers and nested tagged values: serialising it cannot fail.
     let value = serde_json::to_value(event).unwrap_or_default();
     let Value::Object(fields) = value else {
@@ -542,5 +569,24 @@ mod tests {
         let folded = folded(vec![arrow.clone(), arrow.clone(), arrow]);
         assert_eq!(folded.len(), 1);
         assert_eq!(folded[0].label, "CHANNEL_DATA (3 times)");
+    }
+
+    #[test]
+    fn the_same_questions_and_answers_are_one_of_each() {
+        let arrow = |label: &str| Arrow {
+            seq: 1,
+            at_us: 0,
+            lane: Lane::Mei,
+            way: Way::ToHost,
+            label: label.to_owned(),
+            bad: false,
+            wire: None,
+        };
+        let arrows: Vec<Arrow> = "x a b a b a b a c b".split(' ').map(arrow).collect();
+        let labels: Vec<String> = folded(arrows)
+            .into_iter()
+            .map(|arrow| arrow.label)
+            .collect();
+        assert_eq!(labels, ["x", "a (3 times)", "b (3 times)", "a", "c", "b"]);
     }
 }

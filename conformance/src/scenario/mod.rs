@@ -59,12 +59,12 @@ words! {
         Application = "application",
         /// The central server, which keeps the signing key.
         Server = "server",
+        /// The set-up and configuration application, which comes over the network or through the host.
+        Sca = "sca",
         /// Whoever looks later whether the device is still as it was left.
         Checker = "checker",
         /// The host's administrator, who means no good.
         Rogue = "rogue",
-        /// The set-up and configuration application, which comes over the network, or through the host.
-        Sca = "sca",
         /// Somebody else on the network.
         Stranger = "stranger",
     }

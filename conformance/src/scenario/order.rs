@@ -118,18 +118,6 @@ words! {
 }
 
 words! {
-    /// What the SCA of the secure flow looks at beside the hash that it was told.
-    LooksFor {
-        /// The chain.
-        Chain = "chain",
-        /// The chain, and what the platform says of its hardware.
-        Platform = "platform",
-        /// Both, and the revocation lists.
-        Lists = "lists",
-    }
-}
-
-words! {
     /// Whom the console gives the one-time password.
     OtpForm {
         Both = "both",
@@ -151,11 +139,14 @@ words! {
 }
 
 words! {
-    /// What the SCA of the secure flow knows of on-die authorities beforehand.
-    Anchors {
-        Root = "root",
-        /// The authorities below the root too.
-        Authorities = "authorities",
+    /// What the SCA of the secure flow looks at beside the hash that it was told.
+    LooksFor {
+        /// The chain.
+        Chain = "chain",
+        /// The chain, and what the platform says of its hardware.
+        Platform = "platform",
+        /// Both, and the revocation lists.
+        Lists = "lists",
     }
 }
 
@@ -194,12 +185,11 @@ words! {
 }
 
 words! {
-    /// Which hash the console hands down for the device.
-    Announces {
-        /// That of the certificate that the SCA will show.
-        Leaf = "leaf",
-        /// That of another one.
-        Other = "other",
+    /// What the SCA of the secure flow knows of on-die authorities beforehand.
+    Anchors {
+        Root = "root",
+        /// The authorities below the root too.
+        Authorities = "authorities",
     }
 }
 
@@ -223,6 +213,16 @@ words! {
     }
 }
 
+words! {
+    /// Which hash the console hands down for the device.
+    Announces {
+        /// That of the certificate that the SCA will show.
+        Leaf = "leaf",
+        /// That of another one.
+        Other = "other",
+    }
+}
+
 /// What exactly a role does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
@@ -238,13 +238,13 @@ pub struct Order {
     pub by: LooksAt,
     pub signs_with: RogueSigns,
     pub clock: RogueClock,
-    pub looks_for: LooksFor,
-    pub anchors: Anchors,
-    pub announces: Announces,
     pub otp: OtpForm,
     pub hello: HelloForm,
     pub from: HelloSource,
     pub stand_in: StandIn,
+    pub looks_for: LooksFor,
+    pub anchors: Anchors,
+    pub announces: Announces,
 }
 
 impl Default for Order {
@@ -261,13 +261,13 @@ impl Default for Order {
             by: LooksAt::Both,
             signs_with: RogueSigns::Own,
             clock: RogueClock::Untouched,
-            looks_for: LooksFor::Platform,
-            anchors: Anchors::Root,
-            announces: Announces::Leaf,
             otp: OtpForm::Both,
             hello: HelloForm::Genuine,
             from: HelloSource::Device,
             stand_in: StandIn::NoOtp,
+            looks_for: LooksFor::Platform,
+            anchors: Anchors::Root,
+            announces: Announces::Leaf,
         }
     }
 }

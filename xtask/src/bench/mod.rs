@@ -4,6 +4,7 @@
 
 mod find;
 mod fleet;
+mod harness;
 mod inject;
 mod mei;
 mod server;
@@ -137,6 +138,7 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<ExitCode> {
         .chain(setup::measure(&wanted))
         .chain(tls::measure(&programs, &wanted))
         .chain(fleet::measure(&programs, &wanted))
+        .chain(harness::measure(&wanted))
         .chain(find::measure(&programs, &wanted))
         .chain(inject::measure(&programs, &wanted));
     for row in rounds {

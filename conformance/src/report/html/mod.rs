@@ -130,8 +130,8 @@ fn findings_section(out: &mut String, report: &Report) {
     if !blames.is_empty() {
         let _ = writeln!(
             out,
-            "<p>{} findings; to blame: {}</p>",
-            found.len(),
+            "<p>{}; to blame: {}</p>",
+            counted(found.len(), "finding"),
             escape(&blames.join(", "))
         );
     }
@@ -170,6 +170,10 @@ fn findings_section(out: &mut String, report: &Report) {
         );
     }
     out.push_str("</section>\n");
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn article(out: &mut String, finding: &Finding<'_>) {

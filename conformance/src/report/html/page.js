@@ -22,15 +22,23 @@
   const words = { unexpected: "unexpected pass", known: "known to fail" };
   const tag = (word) => el("span", { class: "tag v-" + word }, words[word] || word);
   const rank = ["not-applicable", "not-implemented", "pass", "known", "warn", "inconclusive", "unexpected", "fail", "configuration-error"];
-  const worst = (list) => list.map(state).sort((a, b) => rank.indexOf(b) - rank.indexOf(a))[0];
+  const worst = (list) => list.sort((a, b) => rank.indexOf(b) - rank.indexOf(a))[0];
+  // What a run says about one requirement: its checks, or the run itself where none looked at it.
+  const about = (run, id) => {
+    const checks = run.checks.filter((check) => check.requirement === id);
+    const failed = checks.find((check) => check.verdict === "fail");
+    if (failed) return run.known ? "known" : failed.severity === "MUST" ? "fail" : "warn";
+    if (checks.some((check) => check.verdict === "pass")) return "pass";
+    return state(run);
+  };
   const sign = { pass: "✓", fail: "✗", warn: "!", known: "k", unexpected: "✓!", inconclusive: "?", "configuration-error": "⚙", "not-applicable": "–", "not-implemented": "–" };
   const colour = { known: "not-applicable", unexpected: "fail", inconclusive: "warn", "configuration-error": "warn", "not-implemented": "not-applicable" };
-  const cell = (list) => {
+  const cell = (list, id) => {
     if (!list || !list.length) return el("td", { class: "cell" });
-    const word = worst(list);
-    const passed = list.filter((run) => run.verdict === "pass").length;
+    const word = worst(list.map((run) => about(run, id)));
+    const passed = list.filter((run) => about(run, id) === "pass").length;
     const label = list.length > 1 ? `${sign[word]} ${passed}/${list.length}` : sign[word];
-    const open = () => { location.hash = "run=" + encodeURIComponent((list.find((run) => state(run) === word) || list[0]).id); };
+    const open = () => { location.hash = "run=" + encodeURIComponent((list.find((run) => about(run, id) === word) || list[0]).id); };
     return el("td", { class: "cell" }, el("button", { class: "v-" + (colour[word] || word), title: `${words[word] || word}: ${list.map((run) => run.id).join(", ")}`, onclick: open }, label));
   };
   const profiles = [...new Set(data.runs.map((run) => run.profile))];
@@ -68,11 +76,11 @@
           subs = [el("tr", { class: "sub" }, el("td", { colspan: 4 + profiles.length }, row.text, el("span", { class: "dim" }, ` (${row.grade}; ${row.source})`)))];
           for (const [scenario, members] of group(list, (run) => run.scenario)) {
             const own = group(members, (run) => run.profile);
-            subs.push(el("tr", { class: "sub" }, el("td", { colspan: 4 }, scenario, el("span", { class: "dim" }, " " + members[0].title)), ...profiles.map((name) => cell(own.get(name)))));
+            subs.push(el("tr", { class: "sub" }, el("td", { colspan: 4 }, scenario, el("span", { class: "dim" }, " " + members[0].title)), ...profiles.map((name) => cell(own.get(name), row.id))));
           }
           tr.after(...subs);
         } }, row.id);
-        const tr = el("tr", {}, el("td", {}, button), el("td", {}, row.level), el("td", {}, row.who), el("td", { class: "v-" + row.verdict }, row.verdict), ...profiles.map((name) => cell(byProfile.get(name))));
+        const tr = el("tr", {}, el("td", {}, button), el("td", {}, row.level), el("td", {}, row.who), el("td", { class: "v-" + row.verdict }, row.verdict), ...profiles.map((name) => cell(byProfile.get(name), row.id)));
         body.append(tr);
       }
     };
@@ -117,13 +125,15 @@
     return picture;
   };
 
-  const drawSequence = (run, here) => {
+  // `here` is the entry where things went apart; `open` is one that a link asks for.
+  const drawSequence = (run, here, open) => {
     const sequence = run.seq;
     if (!sequence) return el("p", { class: "dim" }, "Nothing was recorded of it.");
     const box = el("div", { class: "seq" });
     const lane = (name, side) => el("span", {}, name, el("small", {}, side));
     box.append(el("div", { class: "row head" }, el("span", { class: "time" }, "device time"), el("span", { class: "time wall" }, sequence.real ? "wall time (UTC)" : "device's clock"), el("div", { class: "lanes" }, lane("Host program", "host"), lane("MEI", "device"), lane("TLS", "device"), lane("WS-Man", "device"), lane("Hello", "device"), lane("SCA, console", "network"))));
     let rest = sequence.arrows;
+    let target = null;
     const more = el("button", { onclick: () => draw(1000) }, "Show more");
     const draw = (count) => {
       more.remove();
@@ -144,11 +154,13 @@
           row.setAttribute("aria-expanded", String(!!pane));
         } }, el("span", { class: "time" }, time(us)), el("span", { class: "time wall" }, wall(sequence.start + us / 1000)), lanes);
         box.append(row);
+        if (open === seq && wire) { row.click(); target = row; }
       }
       rest = rest.slice(count);
       if (rest.length) box.append(more);
     };
-    draw(500);
+    draw(Math.max(500, rest.findIndex((arrow) => arrow[0] === open) + 100));
+    if (target) setTimeout(() => { target.scrollIntoView({ block: "center" }); target.focus({ preventScroll: true }); });
     if (sequence.left_out) box.append(el("p", { class: "dim" }, `${sequence.left_out} more are not in this report.`));
     box.addEventListener("keydown", (event) => {
       const step = { ArrowDown: "next", ArrowUp: "previous" }[event.key];
@@ -161,14 +173,14 @@
   };
 
   const list = (pairs) => el("dl", {}, ...pairs.filter(([, value]) => value !== undefined && value !== null && value !== "").flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
-  const drawRun = (run) => {
+  const drawRun = (run, entry) => {
     const view = views.run;
     view.textContent = "";
     view.append(el("p", {}, el("a", { href: "#runs" }, "← all runs")), el("h2", { tabindex: "-1" }, run.title + " ", tag(state(run))));
     view.append(list([["run", el("span", { class: "mono" }, run.id)], ["file", el("span", { class: "mono" }, run.file)], ["reason", run.reason], ["known to fail", run.known], ["rests on assumptions", run.assumptions.join(", ")], ["device", `${run.profile}, ${run.mode || "?"}, seed ${run.seed}`], ["device time", time(run.ms * 1000)], ["again", el("code", {}, `conformance run --filter ${run.scenario} --profile ${run.profile} --seed ${run.seed}${data.again}`)]]));
     const failed = run.checks.filter((check) => check.verdict === "fail");
     for (const check of failed) {
-      const where = check.journal !== undefined ? `journal entry ${check.journal}` : undefined;
+      const where = check.journal !== undefined ? el("a", { href: `#run=${encodeURIComponent(run.id)}&entry=${check.journal}` }, `journal entry ${check.journal}`) : undefined;
       view.append(el("article", { class: "finding" + (check.severity === "MUST" ? "" : " warn") }, el("b", {}, `${check.severity} ${check.requirement}`), list([["about", check.about], ["expected", check.expected], ["actual", check.actual], ["blame", check.blame && check.blame + (check.note ? ": " + check.note : "")], ["earliest", where], ["rests on", (check.rests_on || []).join(", ")], ["line", `${run.file}:${check.line}`]]), check.around && check.around.length ? el("pre", {}, check.around.join("\n")) : null));
     }
     if (run.checks.length) {
@@ -183,7 +195,7 @@
     if (run.seq && !run.seq.real) view.append(el("p", { class: "dim" }, "In virtual time the wall's clock stands still: the second column is the clock of the device."));
     if (run.seq && !run.seq.arrows.some((arrow) => arrow[6])) view.append(el("p", { class: "dim" }, "Of runs that passed only the names of messages are kept; --evidence all keeps what they said."));
     const first = failed.find((check) => check.journal !== undefined);
-    view.append(drawSequence(run, first && first.journal));
+    view.append(drawSequence(run, first && first.journal, entry));
   };
 
   const drawn = new Set();
@@ -199,11 +211,12 @@
   main.prepend(tabs);
   const show = () => {
     const hash = decodeURIComponent(location.hash.slice(1));
-    const run = hash.startsWith("run=") ? runs.get(hash.slice(4)) : undefined;
+    const [id, entry] = hash.slice(4).split("&entry=");
+    const run = hash.startsWith("run=") ? runs.get(id) : undefined;
     const name = run ? "run" : names[hash] ? hash : "findings";
     for (const [key, view] of Object.entries(views)) view.hidden = key !== name;
     for (const tab of tabs.children) tab.setAttribute("aria-selected", String(tab.dataset.view === (run ? "runs" : name)));
-    if (run) { drawRun(run); scrollTo(0, 0); views.run.querySelector("h2").focus(); }
+    if (run) { drawRun(run, entry === undefined ? undefined : Number(entry)); scrollTo(0, 0); views.run.querySelector("h2").focus(); }
     else if (!drawn.has(name)) { drawn.add(name); ({ matrix: drawMatrix, runs: drawRuns }[name] || (() => {}))(); }
   };
   addEventListener("hashchange", show);

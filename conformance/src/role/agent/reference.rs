@@ -156,8 +156,8 @@ impl Discovery<'_> {
             | Feature::HostSetup
             | Feature::Record
             | Feature::Check
-            | Feature::SecureSetup
-            | Feature::NetworkSetup => true,
+            | Feature::NetworkSetup
+            | Feature::SecureSetup => true,
             Feature::Version => self.ask(AmtCommand::GetCodeVersions),
             Feature::Uuid => self.ask(AmtCommand::GetUuid),
             Feature::Mode => {

@@ -156,7 +156,7 @@ impl Sca {
             "SetAdminAclEntryEx",
             &parameters,
         )?;
-        if !self.is(Misbehaviour::ScaCommitsWithoutMebx) {
+        if !self.is(Misbehaviour::ScaLeavesMebx) {
             let parameters = [("Password", PASSWORD.to_owned())];
             called(client, SERVICE, "SetMEBxPassword", &parameters)?;
         }

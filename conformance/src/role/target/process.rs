@@ -1,12 +1,13 @@
 //! Running a program that may do anything: hang, flood, die, leave children behind, print garbage.
 //!
 //! Whatever it does, [`run`] comes back soon after the time limit, with the part of the output that was kept.
-//! Descendants are known by an environment variable that they inherit, so that those which left the process group
-//! are found as well.
+//! Descendants are known by an environment variable that they inherit, by their process group, and by the pipes that
+//! they print to, so that those which left the one are found by the other.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -92,7 +93,7 @@ pub(super) fn run(invocation: &Invocation, front: Option<Front<'_>>) -> io::Resu
 pub(super) struct Live {
     /// Gone once it was finished.
     program: Option<Program>,
-    mark: String,
+    signs: Signs,
     started: Instant,
     stdout: Captured,
     stderr: Captured,
@@ -133,12 +134,24 @@ impl Live {
                 &front.options,
             )?),
         };
+        let signs = Signs {
+            mark: format!("{MARK}={mark}").into_bytes(),
+            group: program.child().id(),
+            pipes: [
+                program.child().stdout.as_ref().map(AsRawFd::as_raw_fd),
+                program.child().stderr.as_ref().map(AsRawFd::as_raw_fd),
+            ]
+            .into_iter()
+            .flatten()
+            .filter_map(|pipe| fs::read_link(format!("/proc/self/fd/{pipe}")).ok())
+            .collect(),
+        };
         let (sender, closed) = mpsc::channel();
         let stdout = capture(program.child().stdout.take(), &sender);
         let stderr = capture(program.child().stderr.take(), &sender);
         Ok(Self {
             program: Some(program),
-            mark,
+            signs,
             started,
             stdout,
             stderr,
@@ -173,7 +186,7 @@ impl Live {
             }
         };
         let duration = self.started.elapsed();
-        let left_behind = end_descendants(&self.mark);
+        let left_behind = end_descendants(&self.signs);
         // Both streams close when nobody holds them any more.
         let deadline = Instant::now() + GRACE;
         loop {
@@ -204,7 +217,7 @@ impl Drop for Live {
             if matches!(program.child().try_wait(), Ok(None)) {
                 end(program.child());
             }
-            end_descendants(&self.mark);
+            end_descendants(&self.signs);
         }
     }
 }
@@ -291,13 +304,74 @@ fn capture(stream: Option<impl Read + Send + 'static>, closed: &mpsc::Sender<()>
     captured
 }
 
-/// Kills every process that carries the mark, and says what they were. Looks again for those that were born in
+/// By what the processes are known that a program started: any one will do, for one that leaves them all behind wants
+/// to stay.
+struct Signs {
+    /// A variable that they inherit, unless somebody cleans their environment.
+    mark: Vec<u8>,
+    /// The group that the program was started in.
+    group: u32,
+    /// The pipes that it prints to.
+    pipes: Vec<PathBuf>,
+}
+
+impl Signs {
+    fn are_of(&self, process: u32) -> bool {
+        if process == std::process::id() {
+            return false; // It reads those pipes.
+        }
+        // A zombie has no environment any more.
+        let marked = fs::read(format!("/proc/{process}/environ")).is_ok_and(|environment| {
+            let mut variables = environment.split(|byte| *byte == 0);
+            variables.any(|variable| variable == self.mark)
+        });
+        marked || self.is_in_group(process) || self.prints_to_us(process)
+    }
+
+    /// The program itself is gone: a process that has its number is another one, with another group.
+    fn is_in_group(&self, process: u32) -> bool {
+        if process == self.group {
+            return false;
+        }
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // The name in parentheses may hold anything; after it come state, parent and group.
+        let Some((_, rest)) = stat.rsplit_once(')') else {
+            return false;
+        };
+        let mut fields = rest.split_ascii_whitespace();
+        let state = fields.next().unwrap_or("Z");
+        let group = fields.nth(1).and_then(|group| group.parse().ok());
+        state != "Z" && group == Some(self.group)
+    }
+
+    fn prints_to_us(&self, process: u32) -> bool {
+        let Ok(open) = fs::read_dir(format!("/proc/{process}/fd")) else {
+            return false;
+        };
+        open.filter_map(Result::ok).any(|file| {
+            fs::read_link(file.path()).is_ok_and(|target| self.pipes.contains(&target))
+                && self.may_write(process, &file.file_name().to_string_lossy())
+        })
+    }
+
+    /// A child of ours that is just being started holds the other end for a moment.
+    fn may_write(&self, process: u32, file: &str) -> bool {
+        const WRITE_ONLY: u32 = 1;
+        const ACCESS: u32 = 3;
+        let info = fs::read_to_string(format!("/proc/{process}/fdinfo/{file}")).unwrap_or_default();
+        let flags = info
+            .lines()
+            .find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+        flags.is_some_and(|flags| flags & ACCESS == WRITE_ONLY)
+    }
+}
+
+/// Kills every process that shows one of the signs, and says what they were. Looks again for those that were born in
 /// between.
-fn end_descendants(mark: &str) -> Vec<String> {
-    let wanted = format!("{MARK}={mark}").into_bytes();
+fn end_descendants(signs: &Signs) -> Vec<String> {
     let mut ended = Vec::new();
     for _ in 0..10 {
-        let found = marked_processes(&wanted);
+        let found = descendants(signs);
         if found.is_empty() {
             break;
         }
@@ -312,21 +386,14 @@ fn end_descendants(mark: &str) -> Vec<String> {
     ended
 }
 
-fn marked_processes(wanted: &[u8]) -> Vec<(u32, String)> {
+fn descendants(signs: &Signs) -> Vec<(u32, String)> {
     let Ok(processes) = fs::read_dir("/proc") else {
         return Vec::new();
     };
     let number = |name: OsString| name.to_str()?.parse::<u32>().ok();
     processes
         .filter_map(|entry| number(entry.ok()?.file_name()))
-        .filter(|process| {
-            // A zombie has no environment any more.
-            fs::read(format!("/proc/{process}/environ")).is_ok_and(|environment| {
-                environment
-                    .split(|byte| *byte == 0)
-                    .any(|variable| variable == wanted)
-            })
-        })
+        .filter(|process| signs.are_of(*process))
         .map(|process| {
             let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
             let name = String::from_utf8_lossy(&line).replace('\0', " ");
@@ -338,6 +405,7 @@ fn marked_processes(wanted: &[u8]) -> Vec<(u32, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     fn shell(script: &str, limit: Duration) -> Finished {
         let invocation = Invocation {
@@ -398,6 +466,34 @@ mod tests {
             panic!("{:?}", finished.left_behind)
         };
         assert!(daemon.contains("sleep 1234"), "{daemon}");
+    }
+
+    #[test]
+    fn a_flood_without_an_end_is_cut_and_ended() {
+        let finished = shell("yes & exec cat /dev/zero", SHORT);
+        assert_eq!(finished.ended, Ended::TimeLimit(SHORT));
+        assert!(finished.stdout.len() < KEPT * 3 + 100);
+        assert!(finished.duration < LONG);
+    }
+
+    #[test]
+    fn closed_streams_are_no_end() {
+        let finished = shell("exec >&- 2>&-; sleep 1000", SHORT);
+        assert_eq!(finished.ended, Ended::TimeLimit(SHORT));
+    }
+
+    #[rstest]
+    #[case::in_its_group("env -i sleep 1321 >/dev/null 2>&1 & echo started", "sleep 1321")]
+    #[case::with_its_streams("env -i setsid sleep 1322 & echo started", "sleep 1322")]
+    fn orphans_without_the_mark_are_found(#[case] script: &str, #[case] name: &str) {
+        let finished = shell(script, LONG);
+        assert_eq!(finished.ended, Ended::Exit(0));
+        assert_eq!(finished.stdout, "started\n");
+        assert!(
+            finished.left_behind.iter().any(|line| line.contains(name)),
+            "{:?}",
+            finished.left_behind
+        );
     }
 
     #[test]
