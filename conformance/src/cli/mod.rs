@@ -11,6 +11,7 @@ mod ledger;
 mod list;
 mod report;
 mod run;
+mod sca;
 mod schema;
 mod sweep;
 
@@ -77,6 +78,8 @@ enum Command {
     Doctor(DoctorArgs),
     /// Play set-up over the network for a newcomer, live in the terminal: console, agent, device and SCA
     Demo(DemoArgs),
+    /// The bundled SCA, as a program of its own: hears Hello messages and sets devices up over the network
+    Sca(sca::ScaArgs),
     /// The bundled reference agent, as a program of its own
     Agent {
         #[command(subcommand)]
@@ -421,6 +424,7 @@ fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
         Command::Sweep(args) => sweep::run(args, console),
         Command::Doctor(args) => doctor::doctor(args, console),
         Command::Demo(args) => demo::demo(args, console),
+        Command::Sca(args) => sca::sca(args, console),
         Command::Agent { command } => match command {
             AgentCommand::Discover(args) => agent::discover(args, console),
             AgentCommand::SetUp(args) => agent::set_up(args, console),

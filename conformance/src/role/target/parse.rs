@@ -36,7 +36,14 @@ fn parse_target(
     };
     let name = table.require_string("name");
     let title = table.require_string("title");
-    let program = table.require_string("program");
+    // A service that runs already is nobody's to start.
+    let program = match scope == Scope::Service && !table.has("program") {
+        true => Some(Located {
+            value: "-".to_owned(),
+            span: 0..0,
+        }),
+        false => table.require_string("program"),
+    };
     let get_it = table.string("get_it").map(|text| text.value);
     let has = parse_has(table, findings);
     let time_limit = table
