@@ -239,6 +239,16 @@ rules! {
     OOB_START_NETWORK = "device.out-of-band.start-network";
     /// A Hello message lists active root hashes only.
     OOB_HELLO_ACTIVE_HASHES = "device.out-of-band.hello-active-hashes";
+    /// Hello messages go to what was typed in, else to the well-known name in the domains that the device knows.
+    OOB_HELLO_TARGET = "device.out-of-band.hello-target";
+    /// Hello messages end with the flow.
+    HELLO_STOPS = "device.hello.stops";
+    /// Power and network start set-up where the vendor's timer runs.
+    HELLO_BARE_METAL = "device.hello.bare-metal";
+    /// The provisioning period comes to an end.
+    HELLO_PERIOD = "device.hello.period-elapsed";
+    /// StartConfiguration needs a seed for random numbers: status 0x30 or 0x2F otherwise.
+    HELLO_SEED = "device.hello.seed-first";
     /// ExtendProvisioningPeriod takes 1 to 24 hours.
     OOB_EXTEND_HOURS = "device.out-of-band.extend-hours";
     /// The one-time password can be read in set-up mode only.

@@ -98,6 +98,12 @@ struct RunArgs {
     /// Only this device
     #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
+    /// Root of an application's provisioning certificate, which the device is told to trust, as one types it into MEBx
+    #[arg(long, value_name = "FILE", requires = "target")]
+    trust: Option<PathBuf>,
+    /// Let the device listen where its target file says although that is no loopback address
+    #[arg(long, requires = "target")]
+    beyond_loopback: bool,
     /// Where the report goes
     #[arg(long, value_name = "DIR", default_value = "report")]
     report: PathBuf,

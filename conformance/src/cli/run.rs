@@ -8,12 +8,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use amt_sim::Rules;
 use amt_sim::host::backend::{self, Choice as BackendChoice};
+use amt_sim::host::local_ports::Reach;
 
 use super::{BackendArgs, Console, RunArgs, Stop, library};
 use crate::report::{
     Invocation, Report, Style, Subject as Subjects, Terminal, Timing, github, rfc3339, write_bundle,
 };
-use crate::role::target::{ExternalAgent, Target, TargetError, program_version};
+use crate::role::target::{
+    ExternalAgent, ExternalApplication, Programs, Service, Target, TargetError, program_version,
+};
 use crate::run::{Choice, Engine, Evidence, Plan, Run, Subject, repeat, run_all};
 use crate::scenario::Library;
 
@@ -280,6 +283,17 @@ fn subject(args: &RunArgs, library: &Library) -> Result<(Subject, Subjects, bool
             target.name, target.program_name
         )));
     }
+    if let Some(mut service) = target.service.clone() {
+        if let Some(root) = &args.trust {
+            service.trust = Some(root.clone());
+        }
+        return application(args, target, service, &programs);
+    }
+    if args.trust.is_some() {
+        return Err(Stop::wrong(
+            "--trust is for the root of an application; this target is an agent",
+        ));
+    }
     let program = programs.locate(&target).map_err(target_wrong)?;
     let choice = choose_backend(&args.backend)?;
     let described = Subjects {
@@ -293,6 +307,40 @@ fn subject(args: &RunArgs, library: &Library) -> Result<(Subject, Subjects, bool
     let serial = target.serial;
     let agent = ExternalAgent::new(target, program, choice.backend);
     Ok((Subject::Agent(Box::new(agent)), described, serial))
+}
+
+/// The same for an application, which shares nothing with the device but the network.
+fn application(
+    args: &RunArgs,
+    target: Target,
+    service: Service,
+    programs: &Programs,
+) -> Result<(Subject, Subjects, bool), Stop> {
+    let program = match service.args.is_some() || target.program_name != "-" {
+        true => Some(programs.locate(&target).map_err(target_wrong)?),
+        false => None,
+    };
+    let described = Subjects {
+        kind: "sca",
+        name: target.name.clone(),
+        title: target.title.clone(),
+        program: program.as_ref().map(|path| path.display().to_string()),
+        program_version: program
+            .as_ref()
+            .and_then(|path| program_version(&target, path).ok()),
+        backend: None,
+    };
+    let serial = target.serial;
+    let reach = match args.beyond_loopback {
+        true => Reach::Anywhere,
+        false => Reach::Loopback,
+    };
+    let application = ExternalApplication::new(target, service, program, reach);
+    Ok((
+        Subject::Application(Box::new(application)),
+        described,
+        serial,
+    ))
 }
 
 fn target_wrong(error: TargetError) -> Stop {

@@ -217,7 +217,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn conclude(mut self, finished: bool, took: Duration) -> Result<bool, DemoError> {
+    fn conclude(self, finished: bool, took: Duration) -> Result<bool, DemoError> {
         let colour = self.demo.colour;
         let judged = self.judge();
         let good = finished && judged.iter().all(|judgement| judgement.good);

@@ -160,6 +160,7 @@ fn wanted(fact: Fact, test: &FactTest, scene: Scene<'_>) -> Expected {
         seed: scene.seed,
         scratch: "",
         conformance: "",
+        service: None,
     };
     match test {
         FactTest::Absent => Expected { any_of: vec![None] },

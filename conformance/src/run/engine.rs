@@ -4,8 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use amt_sim::host::Pace;
 use amt_sim::{Device, Entry, Event, Fault, Mode, Preset, Rules};
 
+use super::beside::Beside;
 use super::check::{Asked, Scene, judge, mode_word};
 use super::evidence::{Captured, Evidence};
 use super::lan::VirtualLan;
@@ -22,7 +24,7 @@ use crate::role::console::ReferenceConsole;
 use crate::role::network::{Company, Field};
 use crate::role::secure;
 use crate::role::setup::{Cast, Host};
-use crate::role::target::{ExternalAgent, KnownFailing};
+use crate::role::target::{ExternalAgent, ExternalApplication, KnownFailing, Site, Target};
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
 use crate::scenario::{Action, Expectation, Order, Outcome, Role, Step, StepKind, changed_profile};
 
@@ -33,6 +35,19 @@ pub enum Subject {
     Reference,
     /// A real agent, on a device in real time. The console is ours.
     Agent(Box<ExternalAgent>),
+    /// A real setup and configuration application, on a device in real time. Console and agent are ours.
+    Application(Box<ExternalApplication>),
+}
+
+impl Subject {
+    /// The target file of a real program.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Reference => None,
+            Self::Agent(agent) => Some(agent.target()),
+            Self::Application(application) => Some(application.target()),
+        }
+    }
 }
 
 /// Runs cases.
@@ -131,7 +146,11 @@ impl Engine<'_> {
                 ..empty_run(case)
             });
         }
-        let mut device = self.device(case).map_err(|error| error.to_string())?;
+        let site = match &self.subject {
+            Subject::Application(application) => Some(application.site()?),
+            _ => None,
+        };
+        let mut device = self.device(case, site.as_ref())?;
         device.record_streams(true);
         device.record_secrets(evidence.capture);
         // Device time begins about now, on the clock that counts for this subject.
@@ -140,7 +159,7 @@ impl Engine<'_> {
                 power_on: Duration::from_secs(u64::try_from(device.clock().0).unwrap_or_default()),
                 real_time: false,
             },
-            Subject::Agent(_) => Epoch {
+            Subject::Agent(_) | Subject::Application(_) => Epoch {
                 power_on: SystemTime::now()
                     .duration_since(UNIX_EPOCH)
                     .unwrap_or_default(),
@@ -149,8 +168,8 @@ impl Engine<'_> {
         };
         let mut secrets = Secrets::default();
         secrets.look_into(&device);
-        if let Subject::Agent(agent) = &self.subject {
-            for (name, value) in &agent.target().environment {
+        if let Some(target) = self.subject.target() {
+            for (name, value) in &target.environment {
                 secrets.look_at(name, &value.text());
             }
         }
@@ -158,7 +177,9 @@ impl Engine<'_> {
         let profile = device.profile().clone();
         let world = match self.subject {
             Subject::Reference => World::in_virtual_time(device),
-            Subject::Agent(_) => World::in_real_time(device),
+            Subject::Agent(_) => World::in_real_time(device, Pace::Real),
+            // Nobody has to see minutes go by.
+            Subject::Application(_) => World::in_real_time(device, Pace::Jump),
         };
         let lan = match &world {
             World::Virtual(virtual_device) => {
@@ -171,6 +192,7 @@ impl Engine<'_> {
             case,
             company: Company::new(case.seed, self.misbehaviour),
             lan,
+            beside: site.map(|site| Beside::new(site, case.seed)),
             world,
             cast: Cast::new(case.seed, self.misbehaviour),
             secure: secure::Cast::new(self.misbehaviour),
@@ -190,9 +212,13 @@ impl Engine<'_> {
     }
 
     /// The device as it is when the story begins.
-    fn device(&self, case: &Case<'_>) -> Result<Device, amt_sim::BuildError> {
+    fn device(&self, case: &Case<'_>, site: Option<&Site<'_>>) -> Result<Device, String> {
         let setup = &case.scenario.device;
-        let mut profile = changed_profile(&case.profile, &setup.set)?;
+        let mut profile =
+            changed_profile(&case.profile, &setup.set).map_err(|error| error.to_string())?;
+        if let Some(site) = site {
+            site.prepare(&mut profile)?;
+        }
         if let Subject::Agent(agent) = &self.subject {
             let delay = &mut profile.timings.mei_reply_ms;
             *delay = (*delay).max(agent.target().reply_delay);
@@ -205,29 +231,37 @@ impl Engine<'_> {
             let faults = setup.faults.iter().cloned();
             faults.fold(builder, |builder, fault| builder.fault(fault))
         };
-        match setup.mode {
+        let built = match setup.mode {
             Mode::PreProvisioning => builder().build(),
             Mode::Client => builder().preset(Preset::Client).build(),
             Mode::Admin => builder().preset(Preset::Admin).build(),
             // No preset leads there: memory is set as it would be.
-            other => {
-                let mut state = builder().build()?.state().clone();
+            other => builder().build().and_then(|new| {
+                let mut state = new.state().clone();
                 state.mode = other;
                 state.boots = 0;
                 builder().state(state).build()
-            }
-        }
+            }),
+        };
+        built.map_err(|error| error.to_string())
     }
 
     fn not_applicable(&self, case: &Case<'_>) -> Option<String> {
-        let Subject::Agent(agent) = &self.subject else {
-            return None;
+        let target = self.subject.target()?;
+        let part = match self.subject {
+            Subject::Application(_) => Role::Sca,
+            _ => Role::Agent,
         };
-        if !case.scenario.roles.contains(&Role::Agent) {
-            return Some("it has no part for an agent".to_owned());
+        let roles = &case.scenario.roles;
+        if !roles.contains(&part) {
+            return Some(format!("it has no part for the program's role, {part}"));
         }
-        let feature = agent.target().lacks(&case.scenario.needs)?;
-        Some(format!("{} has no `{feature}`", agent.target().name))
+        // Who would have to be on the same network, and take the device's address.
+        if part == Role::Sca && roles.contains(&Role::Stranger) {
+            return Some("it has a part for a stranger, whom no real network has yet".to_owned());
+        }
+        let feature = target.lacks(&case.scenario.needs)?;
+        Some(format!("{} has no `{feature}`", target.name))
     }
 }
 
@@ -271,6 +305,8 @@ struct Stage<'e> {
     lan: Option<VirtualLan>,
     /// Those of the secure flow.
     secure: secure::Cast,
+    /// Those beside a real SCA.
+    beside: Option<Beside<'e>>,
     /// The device after the last action.
     truth: Option<Truth>,
     last: Option<Acted>,
@@ -371,6 +407,10 @@ impl Stage<'_> {
                 };
                 agent.discover(device, device, &wanted)
             }
+            (Subject::Application(_), World::Real(world)) => match &mut self.beside {
+                Some(beside) => beside.act(action, order, world),
+                None => ActionReport::configuration("there is nobody beside the SCA"),
+            },
             (Subject::Agent(agent), World::Real(world)) if discovers => {
                 agent.discover(&world.device, self.case.seed, &wanted)
             }
@@ -490,15 +530,18 @@ impl Stage<'_> {
         self.checks.extend(judge(expectation, asked, scene));
     }
 
-    fn finish(self, stopped: Option<(Verdict, String)>) -> Run {
+    fn finish(mut self, stopped: Option<(Verdict, String)>) -> Run {
         let journal = self.world.journal();
         let (verdict, reason) = match stopped {
             Some((verdict, reason)) => (verdict, Some(reason)),
             None => conclude(&self.checks, &self.faults, &journal),
         };
-        let report = self
+        let mut report = self
             .last
             .map_or_else(|| ActionReport::done(Facts::new()), |acted| acted.report);
+        report
+            .processes
+            .extend(self.beside.take().map(Beside::stop).unwrap_or_default());
         Run {
             verdict,
             reason,

@@ -1,5 +1,6 @@
 //! From scenarios to verdicts: what to run, running it, and saying who is wrong.
 
+mod beside;
 mod blame;
 mod check;
 mod engine;

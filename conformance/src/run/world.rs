@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use amt_sim::device::{Dial, DialEnd, Interface};
-use amt_sim::host::SharedDevice;
 use amt_sim::host::port::{MeiChannel, MeiPort, PortError};
+use amt_sim::host::{Pace, SharedDevice};
 use amt_sim::{ClientProperties, Device, Entry, Errno, Fault, Guid, HandleId, Instant, StreamId};
 
 use crate::fact::Truth;
@@ -31,9 +31,9 @@ impl World {
         Self::Virtual(VirtualDevice::new(device))
     }
 
-    pub fn in_real_time(device: Device) -> Self {
+    pub fn in_real_time(device: Device, pace: Pace) -> Self {
         let journal = Arc::new(Mutex::new(Vec::new()));
-        let device = SharedDevice::new(device);
+        let device = SharedDevice::paced(device, pace);
         let sink = Arc::clone(&journal);
         device.add_sink(Box::new(move |entries: &[Entry]| {
             lock(&sink).extend_from_slice(entries);
@@ -78,10 +78,7 @@ impl World {
     pub fn journal(&self) -> Vec<Entry> {
         match self {
             Self::Virtual(world) => world.journal(),
-            Self::Real(world) => {
-                world.device.with(None, |_| ()); // Lets the sink have what is new.
-                lock(&world.journal).clone()
-            }
+            Self::Real(world) => world.journal(),
         }
     }
 }
@@ -91,6 +88,14 @@ impl World {
 pub struct RealDevice {
     pub device: SharedDevice,
     journal: Arc<Mutex<Vec<Entry>>>,
+}
+
+impl RealDevice {
+    /// Everything that happened so far.
+    pub fn journal(&self) -> Vec<Entry> {
+        self.device.with(None, |_| ()); // Lets the sink have what is new.
+        lock(&self.journal).clone()
+    }
 }
 
 /// A device whose time is told by those who wait for it. Cheap to clone.

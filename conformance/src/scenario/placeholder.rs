@@ -33,6 +33,14 @@ pub enum Place {
     Scratch,
     /// `{conformance}`: the program that is running. Target files only.
     Conformance,
+    /// `{otp}`: the one-time password of the run. Target files of services only, as all that follow.
+    Otp,
+    /// `{hello.port}`: a port that is free, for Hello messages.
+    HelloPort,
+    /// `{address}`: where the device is on the network.
+    Address,
+    /// `{ca}`: a folder with what `amt-sim ca export` writes.
+    Authority,
 }
 
 /// Which places a file may use.
@@ -40,6 +48,8 @@ pub enum Place {
 pub enum Scope {
     Scenario,
     Target,
+    /// A target file, where it speaks of a service.
+    Service,
 }
 
 /// What fills the places.
@@ -49,6 +59,24 @@ pub struct Values<'a> {
     pub seed: u64,
     pub scratch: &'a str,
     pub conformance: &'a str,
+    /// Only for a service.
+    pub service: Option<&'a ServiceValues>,
+}
+
+/// What a service is told of the run.
+#[derive(Debug, Clone)]
+pub struct ServiceValues {
+    pub otp: String,
+    pub hello_port: u16,
+    pub address: std::net::IpAddr,
+    pub authority: String,
+}
+
+impl Values<'_> {
+    /// The parser lets these places stand where there is a service only.
+    fn service(&self, value: impl FnOnce(&ServiceValues) -> String) -> String {
+        self.service.map(value).unwrap_or_default()
+    }
 }
 
 /// A place that nothing fills.
@@ -117,6 +145,19 @@ impl Template {
             .collect()
     }
 
+    /// The text before there is a device: what is said of one is left out.
+    pub fn fill_service(&self, values: &ServiceValues) -> String {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => text.clone(),
+                Part::Place(Place::HelloPort) => values.hello_port.to_string(),
+                Part::Place(Place::Address) => values.address.to_string(),
+                Part::Place(_) => String::new(),
+            })
+            .collect()
+    }
+
     /// The text; a fact that a good agent does not report becomes the empty text.
     pub fn fill(&self, values: Values<'_>) -> String {
         self.parts
@@ -135,8 +176,12 @@ impl Place {
             "device.hostname" => Some(Self::Hostname),
             "device.profile" => Some(Self::Profile),
             "seed" => Some(Self::Seed),
-            "scratch" if scope == Scope::Target => Some(Self::Scratch),
-            "conformance" if scope == Scope::Target => Some(Self::Conformance),
+            "scratch" if scope != Scope::Scenario => Some(Self::Scratch),
+            "conformance" if scope != Scope::Scenario => Some(Self::Conformance),
+            "otp" if scope == Scope::Service => Some(Self::Otp),
+            "hello.port" if scope == Scope::Service => Some(Self::HelloPort),
+            "address" if scope == Scope::Service => Some(Self::Address),
+            "ca" if scope == Scope::Service => Some(Self::Authority),
             _ => name
                 .strip_prefix("device.")
                 .and_then(Fact::named)
@@ -146,8 +191,11 @@ impl Place {
             let mut known: Vec<String> =
                 Fact::names().map(|fact| format!("device.{fact}")).collect();
             known.extend(["device.hostname", "device.profile", "seed"].map(str::to_owned));
-            if scope == Scope::Target {
+            if scope != Scope::Scenario {
                 known.extend(["scratch", "conformance"].map(str::to_owned));
+            }
+            if scope == Scope::Service {
+                known.extend(["otp", "hello.port", "address", "ca"].map(str::to_owned));
             }
             closest(name, known.iter().map(String::as_str))
                 .map(|near| format!("did you mean `{{{near}}}`?"))
@@ -166,6 +214,10 @@ impl Place {
             Self::Seed => values.seed.to_string(),
             Self::Scratch => values.scratch.to_owned(),
             Self::Conformance => values.conformance.to_owned(),
+            Self::Otp => values.service(|service| service.otp.clone()),
+            Self::HelloPort => values.service(|service| service.hello_port.to_string()),
+            Self::Address => values.service(|service| service.address.to_string()),
+            Self::Authority => values.service(|service| service.authority.clone()),
         }
     }
 }
@@ -185,6 +237,7 @@ mod tests {
             seed: 7,
             scratch: "/tmp/x",
             conformance: "conformance",
+            service: None,
         };
         Template::parse(text, Scope::Target).unwrap().fill(values)
     }

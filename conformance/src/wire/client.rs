@@ -13,12 +13,16 @@ use sha2::{Digest as _, Sha256};
 use super::digest::{Challenge, ChallengeError};
 use super::http::{self, HttpError, Response};
 use super::lme::{Lme, LmeError};
-use super::pipe::{Dialer, Pipe, PipeError};
+use super::pipe::{Dialer, LmeDialer, Pipe, PipeError};
 use super::soap::{self, Element, Fault, Operation, Selectors, SoapError};
+use super::tls::{TlsDialer, TlsOptions};
 use crate::role::Clock;
 
 /// The device's port without TLS.
 const PORT: u16 = 16992;
+
+/// The one with it.
+const TLS_PORT: u16 = 16993;
 
 /// How long a device may be silent over a pipe.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,6 +62,8 @@ enum Carrier<'a> {
         port: &'a dyn MeiPort,
         clock: &'a dyn Clock,
         lme: Option<Lme>,
+        /// The device does not forward the port without TLS.
+        tls_only: bool,
     },
     Pipe {
         dialer: &'a dyn Dialer,
@@ -119,7 +125,7 @@ pub struct MethodAnswer {
 }
 
 impl<'a> Client<'a> {
-    /// Over LME, without TLS, to port 16992.
+    /// Over LME, to port 16992 without TLS; to 16993 with TLS where the device forwards no other.
     pub fn new(
         port: &'a dyn MeiPort,
         clock: &'a dyn Clock,
@@ -130,6 +136,7 @@ impl<'a> Client<'a> {
             port,
             clock,
             lme: None,
+            tls_only: false,
         };
         Self::with(carrier, Some(Login::new(user, password)))
     }
@@ -328,10 +335,23 @@ impl<'a> Client<'a> {
     /// One request.
     fn post(&mut self, authorization: Option<&str>, body: &str) -> Result<Response, ClientError> {
         match &mut self.carrier {
-            Carrier::Lme { port, clock, lme } => {
-                let host = format!("localhost:{PORT}");
+            Carrier::Lme {
+                port,
+                clock,
+                lme,
+                tls_only,
+            } => {
+                if !*tls_only {
+                    let host = format!("localhost:{PORT}");
+                    let request = http::request(&host, authorization, body, false);
+                    match post_over_lme(*port, *clock, lme, &request) {
+                        Err(ClientError::Lme(LmeError::NotForwarded(_))) => *tls_only = true,
+                        result => return result,
+                    }
+                }
+                let host = format!("localhost:{TLS_PORT}");
                 let request = http::request(&host, authorization, body, false);
-                post_over_lme(*port, *clock, lme, &request)
+                post_over_tls(*port, *clock, &request)
             }
             Carrier::Pipe {
                 dialer,
@@ -386,6 +406,19 @@ fn post_over_lme(
         Err(ClientError::Lme(error)) if reused && error.is_link() => once(held),
         result => result,
     }
+}
+
+/// Firmware whose local ports speak TLS only. Whatever certificate it shows is taken: the bytes go from this program to
+/// the firmware over MEI, with nobody in between whom a certificate could keep out.
+fn post_over_tls(
+    port: &dyn MeiPort,
+    clock: &dyn Clock,
+    request: &[u8],
+) -> Result<Response, ClientError> {
+    let relay = LmeDialer::new(port, clock);
+    let dialer = TlsDialer::new(&relay, TlsOptions::default());
+    let mut pipe = dialer.open(TLS_PORT)?;
+    Ok(post_over_pipe(pipe.as_mut(), request, PATIENCE)?.0)
 }
 
 /// The answer, and whether the connection ended with it.

@@ -151,10 +151,11 @@ pub(super) fn hosts(fw: &Firmware) -> Vec<String> {
         "" => WELL_KNOWN.to_owned(),
         domain => format!("{WELL_KNOWN}.{domain}"),
     };
-    let mut hosts = vec![
-        within(&fw.state.pki_dns_suffix),
-        within(&fw.profile.network.dhcp_domain),
-    ];
+    let learnt = within(&fw.profile.network.dhcp_domain);
+    if !fw.enforced(Rule::OOB_HELLO_TARGET) {
+        return vec![learnt];
+    }
+    let mut hosts = vec![within(&fw.state.pki_dns_suffix), learnt];
     hosts.dedup_by(|one, other| one.eq_ignore_ascii_case(other));
     hosts
 }

@@ -96,8 +96,12 @@ pub(crate) fn start(fw: &mut Firmware, ipv6: Option<bool>) -> Result<(), StartRe
         return Err(StartRefusal::NoNetwork);
     }
     match random_seed::status(fw) {
-        SeedStatus::Exists => {}
-        missing => return Err(StartRefusal::Seed(missing)),
+        missing @ (SeedStatus::InProgress | SeedStatus::Missing)
+            if fw.enforced(Rule::HELLO_SEED) =>
+        {
+            return Err(StartRefusal::Seed(missing));
+        }
+        _ => {}
     }
     let flow = OutOfBand {
         ipv6: ipv6 == Some(true),
@@ -119,7 +123,9 @@ pub(crate) fn start(fw: &mut Firmware, ipv6: Option<bool>) -> Result<(), StartRe
 
 /// Power and network are there, and the vendor's timer runs: set-up without an agent and without a one-time password.
 fn start_alone(fw: &mut Firmware) {
-    let wanted = fw.profile.capabilities.bare_metal && fw.profile.network.link_up();
+    let wanted = fw.profile.capabilities.bare_metal
+        && fw.profile.network.link_up()
+        && fw.enforced(Rule::HELLO_BARE_METAL);
     if !wanted || fw.mode() != Mode::PreProvisioning || fw.trigger(Trigger::BareMetal).is_err() {
         return;
     }
@@ -299,8 +305,10 @@ pub(crate) fn advance(fw: &mut Firmware) {
         key_is_there(fw);
     } else if is_due(runtime.closes) {
         fw.setup.out_of_band.closes = None;
-        // A refusal is journaled; there is nobody to tell.
-        let _ = fw.trigger(Trigger::PeriodElapsed);
+        if fw.enforced(Rule::HELLO_PERIOD) {
+            // A refusal is journaled; there is nobody to tell.
+            let _ = fw.trigger(Trigger::PeriodElapsed);
+        }
     } else if is_due(runtime.next_hello) {
         say_hello(fw);
     }
@@ -395,11 +403,12 @@ pub(crate) fn interface_is_open(fw: &Firmware) -> bool {
 pub(crate) fn left(fw: &mut Firmware, to: Mode) {
     let elapsed = to == Mode::SetupElapsed;
     fw.remember(|state| state.out_of_band = None);
+    let goes_on = !fw.enforced(Rule::HELLO_STOPS);
     let runtime = &mut fw.setup.out_of_band;
     let making = runtime.key_ready.take().is_some();
     // The end of the period is what took this away before.
     let was_open = runtime.closes.take().is_some() || elapsed;
-    let more = runtime.next_hello.take().is_some();
+    let more = !goes_on && runtime.next_hello.take().is_some();
     runtime.dials.clear();
     runtime.disturbances += 1;
     if more {

@@ -153,3 +153,27 @@ fn the_hash_of_a_wrong_chain(#[case] fault: &str, #[case] fits: bool) {
     let hash = crate::pki::fingerprint(HashAlgorithm::Sha256, &shown.shown[0]);
     assert_eq!(answer[1..33] == hash, fits);
 }
+
+/// Where the profile says for how long, the device gives up waiting and is what it was; else it waits for ever.
+#[rstest]
+#[case(0, None)]
+#[case(600_000, Some(600))]
+fn how_long_it_waits(#[case] limit: u64, #[case] seconds: Option<u64>) {
+    let mut profile = crate::device::Profile::builtin("lunar-lake-20").unwrap();
+    profile.assumptions.host_based_wait_ms = limit;
+    let mut fw = with_profile(
+        profile,
+        Mode::PreProvisioning,
+        crate::device::Rules::default(),
+    );
+    ask(&mut fw, &request(390, 2, &[7; 32], 0, 0, b"")).unwrap();
+    let due = host_based_tls::next_wake(&fw);
+    assert_eq!(due.map(|due| (due - fw.now).as_secs()), seconds);
+    if let Some(due) = due {
+        fw.now = due;
+        host_based_tls::advance(&mut fw);
+        assert_eq!(fw.mode(), Mode::PreProvisioning);
+        assert_eq!(fw.state.announced, None);
+        assert_eq!(host_based_tls::next_wake(&fw), None);
+    }
+}

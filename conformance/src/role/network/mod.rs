@@ -104,6 +104,11 @@ impl Company {
         }
     }
 
+    /// The one-time password that the SCA was to be told.
+    pub fn otp(&self) -> Option<&str> {
+        self.console.otp()
+    }
+
     pub fn sca(&self) -> &Sca {
         &self.sca
     }
@@ -224,7 +229,7 @@ impl Company {
 }
 
 /// Mode and record, as the device tells its own host now. Where local ports speak TLS only, the record is left out.
-fn look(host: Host<'_>, facts: &mut Facts) -> Result<(), String> {
+pub(crate) fn look(host: Host<'_>, facts: &mut Facts) -> Result<(), String> {
     let mut amthi = host.amthi().map_err(|error| error.to_string())?;
     let mode = amthi.control_mode().map_err(|error| error.to_string())?;
     if let Some(word) = ["none", "ccm", "acm"].get(mode as usize) {

@@ -381,6 +381,15 @@ impl Application {
         if !good {
             return Ok(false);
         }
+        // Where local ports speak TLS only, the mode is set and not yet in force.
+        const IN: u32 = 1;
+        if host.amthi()?.provisioning_state()? == IN {
+            let class = "AMT_SetupAndConfigurationService";
+            let mut admin = host.login(Self::ADMIN, &self.password);
+            if admin.invoke(class, "CommitChanges", &[])?.return_value != 0 {
+                return Ok(false);
+            }
+        }
         let uuid = host.amthi()?.uuid()?.to_string();
         if let Some(record) = Record::read(&mut client)? {
             let question = Question::Done {

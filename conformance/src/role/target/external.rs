@@ -61,6 +61,7 @@ impl ExternalAgent {
             seed,
             scratch: &scratch_text,
             conformance: &conformance,
+            service: None,
         };
         for command in &self.target.commands {
             let reports: BTreeSet<_> = command.facts.keys().map(|fact| fact.feature()).collect();
@@ -187,7 +188,7 @@ pub fn program_version(target: &Target, program: &Path) -> Result<String, String
     }
 }
 
-fn process(invocation: &Invocation, finished: Finished) -> Process {
+pub(super) fn process(invocation: &Invocation, finished: Finished) -> Process {
     let mut command = vec![invocation.program.display().to_string()];
     command.extend(invocation.args.iter().cloned());
     Process {
@@ -208,17 +209,18 @@ fn tail(text: &str) -> String {
     text[start..].to_owned()
 }
 
-fn last_line(text: &str) -> Option<&str> {
+pub(super) fn last_line(text: &str) -> Option<&str> {
     text.lines().map(str::trim).rfind(|line| !line.is_empty())
 }
 
 /// A folder of one run's own, gone afterwards.
-struct Scratch {
-    path: PathBuf,
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) path: PathBuf,
 }
 
 impl Scratch {
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!(
             "amt-conformance-{}-{}",

@@ -2,10 +2,13 @@
 //!
 //! The format is documented in `docs/targets.md`.
 
+mod application;
 mod external;
 mod extract;
 mod parse;
 mod process;
+mod service;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,9 +16,11 @@ use std::time::Duration;
 
 use amt_sim::diagnostic::{Diagnostic, closest};
 
+pub use application::{ExternalApplication, Site};
 pub use external::{ExternalAgent, program_version};
 pub use extract::{Field, Output, Rule, Source};
 pub use parse::parse;
+pub use service::{Service, Telling};
 
 use crate::fact::{Fact, Feature, Value};
 use crate::glob::Glob;
@@ -52,6 +57,8 @@ pub struct Target {
     pub environment: Vec<(String, Template)>,
     pub exit: ExitCodes,
     pub commands: Vec<CommandLine>,
+    /// It is an application that stays, not an agent that is run.
+    pub service: Option<Service>,
     pub known_failing: Vec<KnownFailing>,
     /// Runs that fail now and then. They are run like all others; a failure of theirs is as expected, and so is a
     /// pass.

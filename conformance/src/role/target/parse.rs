@@ -7,6 +7,7 @@ use amt_sim::diagnostic::Diagnostic;
 use regex::Regex;
 
 use super::extract::{Field, Output, Rule, Source};
+use super::service::parse_service;
 use super::{CommandLine, ExitCodes, KnownFailing, Stream, Target, VersionCommand, plain_value};
 use crate::document::{Findings, Located, Table, read};
 use crate::fact::{Fact, Feature, Value};
@@ -28,6 +29,11 @@ fn parse_target(
     table: &Table<'_, '_>,
     findings: &Findings,
 ) -> Option<Target> {
+    // What a service is told may stand wherever its file has templates.
+    let scope = match table.has("service") {
+        true => Scope::Service,
+        false => Scope::Target,
+    };
     let name = table.require_string("name");
     let title = table.require_string("title");
     let program = table.require_string("program");
@@ -42,21 +48,30 @@ fn parse_target(
     let flag = |key| table.flag(key).is_some_and(|flag| flag.value);
     let (as_root, look, serial) = (flag("as_root"), flag("look"), flag("serial"));
     let working_directory = match table.string("working_directory") {
-        Some(text) => template(&text, findings)?,
+        Some(text) => template(&text, findings, scope)?,
         None => template(
             &Located {
                 value: "{scratch}".to_owned(),
                 span: 0..0,
             },
             findings,
+            scope,
         )?,
     };
-    let environment = parse_environment(table, findings);
+    let environment = parse_environment(table, findings, scope);
     let exit = parse_exit(table);
     let version = table
         .table("version")
         .and_then(|version| parse_version(&version, findings));
-    let commands = parse_commands(table, findings);
+    let service = match table.table("service") {
+        Some(service) => Some(parse_service(&service, findings)?),
+        None => None,
+    };
+    let commands = match service {
+        // A service is judged by what the device sees of it.
+        Some(_) => Vec::new(),
+        None => parse_commands(table, findings),
+    };
     let known_failing = parse_known(file, text, table, "known_failing");
     let known_flaky = parse_known(file, text, table, "known_flaky");
     let program = program?;
@@ -65,7 +80,7 @@ fn parse_target(
         title: title?.value,
         file: file.to_owned(),
         program_name: program.value.clone(),
-        program: template(&program, findings)?,
+        program: template(&program, findings, scope)?,
         get_it,
         version,
         has: has.iter().map(|feature| feature.value).collect(),
@@ -78,15 +93,22 @@ fn parse_target(
         environment,
         exit,
         commands,
+        service,
         known_failing,
         known_flaky,
     };
-    check_features(&target, &has, table, findings);
+    if target.service.is_none() {
+        check_features(&target, &has, table, findings);
+    }
     Some(target)
 }
 
-fn template(text: &Located<String>, findings: &Findings) -> Option<Template> {
-    match Template::parse(&text.value, Scope::Target) {
+pub(super) fn template(
+    text: &Located<String>,
+    findings: &Findings,
+    scope: Scope,
+) -> Option<Template> {
+    match Template::parse(&text.value, scope) {
         Ok(template) => Some(template),
         Err(error) => {
             let start = text.span.start + 1 + error.range.start;
@@ -118,7 +140,11 @@ fn parse_has(table: &Table<'_, '_>, findings: &Findings) -> Vec<Located<Feature>
     has
 }
 
-fn parse_environment(table: &Table<'_, '_>, findings: &Findings) -> Vec<(String, Template)> {
+fn parse_environment(
+    table: &Table<'_, '_>,
+    findings: &Findings,
+    scope: Scope,
+) -> Vec<(String, Template)> {
     let Some(environment) = table.table("environment") else {
         return Vec::new();
     };
@@ -126,7 +152,7 @@ fn parse_environment(table: &Table<'_, '_>, findings: &Findings) -> Vec<(String,
         .keys()
         .filter_map(|key| {
             let text = environment.free_string(&key)?;
-            Some((key.value, template(&text, findings)?))
+            Some((key.value, template(&text, findings, scope)?))
         })
         .collect()
 }
@@ -153,7 +179,7 @@ fn parse_exit(table: &Table<'_, '_>) -> ExitCodes {
 }
 
 fn parse_version(table: &Table<'_, '_>, findings: &Findings) -> Option<VersionCommand> {
-    let args = parse_args(table, findings);
+    let args = parse_args(table, findings, Scope::Target);
     let output = parse_output(table, findings);
     let source = parse_source(table, findings, output);
     table.finish();
@@ -164,7 +190,11 @@ fn parse_version(table: &Table<'_, '_>, findings: &Findings) -> Option<VersionCo
     })
 }
 
-fn parse_args(table: &Table<'_, '_>, findings: &Findings) -> Vec<Template> {
+pub(super) fn parse_args(
+    table: &Table<'_, '_>,
+    findings: &Findings,
+    scope: Scope,
+) -> Vec<Template> {
     if !table.has("args") {
         table.missing("args");
     }
@@ -172,7 +202,7 @@ fn parse_args(table: &Table<'_, '_>, findings: &Findings) -> Vec<Template> {
         .strings("args")
         .unwrap_or_default()
         .iter()
-        .filter_map(|text| template(text, findings))
+        .filter_map(|text| template(text, findings, scope))
         .collect()
 }
 
@@ -196,7 +226,7 @@ fn parse_commands(table: &Table<'_, '_>, findings: &Findings) -> Vec<CommandLine
         if action == Some(Action::ConsoleAsk) {
             findings.add(entry.span(), "the console is the harness's own");
         }
-        let args = parse_args(&entry, findings);
+        let args = parse_args(&entry, findings, Scope::Target);
         let output = parse_output(&entry, findings);
         let stream = if entry.has("stream") {
             word(&entry, findings, "stream", Stream::named, Stream::ALL)
@@ -205,7 +235,7 @@ fn parse_commands(table: &Table<'_, '_>, findings: &Findings) -> Vec<CommandLine
         };
         let file = entry
             .string("file")
-            .and_then(|text| template(&text, findings));
+            .and_then(|text| template(&text, findings, Scope::Target));
         let facts = match output {
             Output::Facts => reported_facts(&entry, findings),
             _ => parse_facts(&entry, findings, output),
@@ -438,7 +468,7 @@ fn parse_fields(table: &Table<'_, '_>, findings: &Findings) -> BTreeMap<String, 
     fields
 }
 
-fn pattern(text: &Located<String>, findings: &Findings) -> Option<Regex> {
+pub(super) fn pattern(text: &Located<String>, findings: &Findings) -> Option<Regex> {
     match Regex::new(&text.value) {
         Ok(regex) => Some(regex),
         Err(error) => {

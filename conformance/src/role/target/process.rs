@@ -90,6 +90,7 @@ pub(super) fn run(invocation: &Invocation, front: Option<Front<'_>>) -> io::Resu
 }
 
 /// A program that runs. Dropping it ends it, with everything that it started.
+#[derive(Debug)]
 pub(super) struct Live {
     /// Gone once it was finished.
     program: Option<Program>,
@@ -230,6 +231,7 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
+#[derive(Debug)]
 enum Program {
     Plain(Child),
     Fronted(Running),
@@ -306,6 +308,7 @@ fn capture(stream: Option<impl Read + Send + 'static>, closed: &mpsc::Sender<()>
 
 /// By what the processes are known that a program started: any one will do, for one that leaves them all behind wants
 /// to stay.
+#[derive(Debug)]
 struct Signs {
     /// A variable that they inherit, unless somebody cleans their environment.
     mark: Vec<u8>,
