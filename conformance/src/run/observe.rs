@@ -140,9 +140,18 @@ impl Observed {
     }
 
     fn otp_read(&self) -> &'static str {
-        let read = self.requests.iter().position(|request| {
-            !request.refused && (request.is(SERVICE, "Get") || request.is(SERVICE, "Pull"))
-        });
+        // Afterwards there is none to be read any more.
+        let committed = |request: &Request| {
+            request.is(SERVICE, "CommitChanges") && request.return_value == Some(0)
+        };
+        let end = self.requests.iter().position(committed);
+        let before_commit = self.requests.get(..end.unwrap_or(self.requests.len()));
+        let read = before_commit
+            .unwrap_or_default()
+            .iter()
+            .position(|request| {
+                !request.refused && (request.is(SERVICE, "Get") || request.is(SERVICE, "Pull"))
+            });
         let written = self.requests.iter().position(Request::writes);
         match (read, written) {
             (None, _) => "never",
