@@ -53,15 +53,17 @@ impl Standing {
     const ADMIN: u32 = 2;
 
     pub(super) fn control_mode_word(self) -> &'static str {
-        *["none", "ccm", "acm"]
+        ["none", "ccm", "acm"]
             .get(self.control_mode as usize)
-            .unwrap_or(&"none")
+            .copied()
+            .unwrap_or("none")
     }
 
     pub(super) fn state_word(self) -> &'static str {
-        *["pre", "in", "post"]
+        ["pre", "in", "post"]
             .get(self.state as usize)
-            .unwrap_or(&"pre")
+            .copied()
+            .unwrap_or("pre")
     }
 }
 
