@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use amt_sim::Mode;
 use amt_sim::device::LanInterface;
+use amt_sim::pki::OnDieChain;
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
@@ -279,6 +280,21 @@ struct Flag {
     new: bool,
 }
 
+/// The twenty bytes of the platform's identifier: those of its on-die authority, where it has one.
+fn hardware_id(expected: &Expected) -> String {
+    let profile = expected.device.profile();
+    let (family, amt) = (&profile.platform.family, profile.firmware.parts()[0]);
+    let chain = profile
+        .capabilities
+        .on_die_ca
+        .then(|| OnDieChain::for_device(expected.device.seed(), family, amt));
+    let id = match chain {
+        Some(Ok(chain)) => chain.hardware_id(),
+        _ => expected.device.identity().upid_hardware,
+    };
+    amt_sim::hex::encode(&id[..20])
+}
+
 #[rustfmt::skip]
 const FLAGS: &[Flag] = &[
     Flag { name: "--ver",  new: false, shows: |expected| expected.device.profile().firmware.amt.clone() },
@@ -291,7 +307,7 @@ const FLAGS: &[Flag] = &[
     Flag { name: "--lan",  new: false, shows: |expected| expected.device.identity().wired_mac.to_string() },
     Flag { name: "--cert", new: false, shows: |expected| expected.device.state().hashes.last().map_or(String::new(), |hash| hash.hash.clone()) },
     Flag { name: "--provisioningState", new: true, shows: |_| "pre-provisioning".to_owned() },
-    Flag { name: "--upid", new: true,  shows: |expected| amt_sim::hex::encode(&expected.device.identity().upid_hardware[..20]) },
+    Flag { name: "--upid", new: true,  shows: hardware_id },
     Flag { name: "--all",  new: false, shows: Expected::uuid },
 ];
 
