@@ -531,8 +531,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 const MINE: &str = "Myown-S3cret!";
 
+/// Files by path, and what they hold.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
 /// Everything that a report and a bundle consist of, for a run that saw passwords of every kind.
-fn written(show_secrets: bool) -> (Folder, Vec<(PathBuf, Vec<u8>)>, Vec<Vec<u8>>) {
+fn written(show_secrets: bool) -> (Folder, Files, Vec<Vec<u8>>) {
     let evidence = Evidence {
         all: true,
         show_secrets,
