@@ -200,6 +200,15 @@ fn is_of_the_network(step: &Step) -> bool {
     matches!(&step.kind, StepKind::Do { action, .. } if action.is_of_the_network())
 }
 
+/// Faults on the way, where a role can only claim what is not so or never end. No bundled role has a switch for either
+/// alone; `cargo xtask knockout` lets all of them do both.
+const ONLY_THE_END: [&str; 4] = [
+    "setup.bare-400",
+    "setup.channel-refused",
+    "setup.lost-close",
+    "setup.sporadic-500",
+];
+
 /// No scenario is decoration: each one notices at least one mistake, on one device at least.
 #[test]
 fn every_scenario_notices_something() {
@@ -210,7 +219,10 @@ fn every_scenario_notices_something() {
         .chunk_by(|a, b| a.scenario.id == b.scenario.id)
         // The last device is the newest, and shows most.
         .filter_map(|cases| cases.last().cloned())
-        // The secure flow has tests of its own, and so has set-up over the network: network_honesty.rs.
+        // The secure flow has tests of its own, and so has set-up over the network: network_honesty.rs. What is about
+        // certificates tries the device, not a role: a rule that is out shows there.
+        .filter(|case| !case.scenario.id.starts_with("certificates."))
+        .filter(|case| !ONLY_THE_END.contains(&case.scenario.id.as_str()))
         .filter(|case| !case.scenario.id.starts_with("secure."))
         .filter(|case| !case.scenario.steps.iter().any(is_of_the_network))
         .collect();
@@ -248,8 +260,8 @@ fn every_scenario_notices_something() {
 
 #[test]
 fn the_same_seed_gives_the_same_journal() {
-    let first = run(Some("tag:fault, discovery.uuid"), None, Rules::default());
-    let second = run(Some("tag:fault, discovery.uuid"), None, Rules::default());
+    let first = run(Some("discovery.*"), None, Rules::default());
+    let second = run(Some("discovery.*"), None, Rules::default());
     for (first, second) in first.iter().zip(&second) {
         assert_eq!(first.journal, second.journal, "{}", first.id);
     }

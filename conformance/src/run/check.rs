@@ -229,6 +229,11 @@ fn judge_fact(fact: Fact, expected: &Expected, asked: Asked<'_>, scene: Scene<'_
                 note: Some("the device is like that now".to_owned()),
                 ..Cause::of(asked.party)
             },
+            // The device is as it should be, and somebody says otherwise.
+            None if asked.party == Party::Device && is_as_wanted(fact, expected, scene) => Cause {
+                note: Some("the device is as it should be; it was read out wrongly".to_owned()),
+                ..Cause::of(Party::Agent)
+            },
             None => of_fact(fact, expected, asked.party, scene.action()),
         };
         check.fail(cause, scene);
@@ -241,6 +246,16 @@ fn is_true(fact: Fact, actual: Option<&Value>, scene: Scene<'_>) -> bool {
     fact.is_of_the_device()
         && actual.is_some()
         && fact.expected(scene.truth).any_of.contains(&actual.cloned())
+}
+
+/// Whether what is wanted is what the device itself is like.
+fn is_as_wanted(fact: Fact, expected: &Expected, scene: Scene<'_>) -> bool {
+    let truth = fact.expected(scene.truth);
+    fact.is_of_the_device()
+        && truth
+            .any_of
+            .iter()
+            .any(|value| expected.any_of.contains(value))
 }
 
 fn shown(value: Option<&Value>) -> String {

@@ -225,8 +225,8 @@ mod tests {
         let of = |run: &str| {
             (1..=8).find(|index| format!("{index}/8").parse::<Shard>().unwrap().takes(run))
         };
-        assert_eq!(of("discovery.uuid@tiger-lake-15"), Some(7));
-        assert_eq!(of("setup.signed@meteor-lake-18"), Some(8));
+        assert_eq!(of("discovery.uuid@tiger-lake-15"), Some(3));
+        assert_eq!(of("setup.signed@meteor-lake-18"), Some(1));
     }
 
     #[rstest]

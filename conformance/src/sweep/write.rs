@@ -85,6 +85,13 @@ pub fn scenario_text(
         }
     }
     file.insert("step".to_owned(), Value::Array(kept));
+    if let Wrong::Lies { fact, .. } = wrong {
+        let mut needs: Vec<&str> = scenario.needs.iter().map(|need| need.word()).collect();
+        if !needs.contains(&fact.feature().word()) {
+            needs.push(fact.feature().word());
+        }
+        file.insert("needs".to_owned(), needs.into());
+    }
     let body = toml::to_string(&file).map_err(|error| error.to_string())?;
     Ok((id, body))
 }

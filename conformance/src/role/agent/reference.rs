@@ -30,6 +30,9 @@ enum Trouble {
     /// No device node, or none for this user.
     #[error("{0}")]
     NoDevice(PortError),
+    /// The client is there, and cannot be reached now.
+    #[error("{0}")]
+    Unreachable(PortError),
     /// The firmware has no such client.
     #[error("the firmware has no such ME client")]
     NoClient,
@@ -435,7 +438,11 @@ impl<'a> Session<'a> {
             }
             // ENODEV: the link is being reset and comes back.
             if !error.is(Errno::Ebusy) && !error.is(Errno::Enodev) {
-                return Err(Trouble::NoDevice(error));
+                // A node that opens belongs to a firmware, whatever else is wrong.
+                return Err(match error {
+                    PortError::Connect { .. } => Trouble::Unreachable(error),
+                    _ => Trouble::NoDevice(error),
+                });
             }
             let waited = self.clock.now().saturating_sub(started);
             if waited >= limit {
