@@ -165,6 +165,10 @@ mod tests {
             }
             for hash in file.text.split("hash = \"").skip(1) {
                 let hash = hash.split('"').next().unwrap();
+                // A step's `hash` says what is hashed.
+                if !hash.bytes().all(|letter| letter.is_ascii_hexdigit()) {
+                    continue;
+                }
                 assert!(
                     roots.iter().any(|root| root == hash),
                     "{}: {hash}",
