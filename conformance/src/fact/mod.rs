@@ -63,6 +63,16 @@ words! {
     }
 }
 
+impl Feature {
+    /// Whether it is something that an application does, not something that an agent finds out.
+    pub fn is_of_an_application(self) -> bool {
+        matches!(
+            self,
+            Self::HostSetup | Self::Check | Self::NetworkSetup | Self::SecureSetup
+        )
+    }
+}
+
 /// One thing that can be known about a device.
 #[derive(Clone, Copy)]
 pub struct Fact(&'static Spec);

@@ -43,6 +43,8 @@ pub(super) struct Beside<'e> {
     site: Site<'e>,
     clock: WallClock,
     seed: u64,
+    /// What came of the application's work, by its target file.
+    result: Option<&'static str>,
 }
 
 impl<'e> Beside<'e> {
@@ -52,6 +54,7 @@ impl<'e> Beside<'e> {
             site,
             clock: WallClock::default(),
             seed,
+            result: None,
         }
     }
 
@@ -85,21 +88,21 @@ impl<'e> Beside<'e> {
                 }
             }
             Action::AgentStart | Action::AgentStop => self.company.act(action, order, field),
-            Action::ScaAwaitHello => await_hello(world),
+            Action::ScaAwaitHello => match self.site.let_hello_out(&world.device) {
+                Ok(()) => await_hello(world),
+                Err(why) => return ActionReport::configuration(why),
+            },
             Action::ScaConfigure => {
                 let (ending, remark) = self.site.wait(&world.device, || {
                     let seen = Observed::of(&world.journal());
                     seen.requests.len() + usize::try_from(seen.connections).unwrap_or(usize::MAX)
                 });
-                let result = match ending {
+                self.result = match ending {
                     Ending::Outcome(Outcome::Done) => Some("configured"),
                     Ending::Outcome(_) => Some("stopped"),
                     _ => None,
                 };
                 let mut report = ActionReport::done(Facts::new());
-                if let Some(result) = result {
-                    report.facts.insert(Fact::SCA_RESULT, json!(result));
-                }
                 report.ending = ending;
                 report.remarks.extend(remark);
                 report
@@ -113,6 +116,9 @@ impl<'e> Beside<'e> {
         };
         if let Err(why) = network::look(host, &mut report.facts) {
             report.remarks.push(format!("looking at the device: {why}"));
+        }
+        if let Some(result) = self.result {
+            report.facts.insert(Fact::SCA_RESULT, json!(result));
         }
         let journal = world.journal();
         Observed::of(&journal).tell(&mut report.facts);

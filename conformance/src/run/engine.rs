@@ -17,7 +17,7 @@ use super::secrets::Secrets;
 use super::sequence::Epoch;
 use super::verdict::{Blame, Check, CheckVerdict, Performed, Run, Verdict};
 use super::world::World;
-use crate::fact::{Fact, Facts, Truth, project};
+use crate::fact::{Fact, Facts, Feature, Truth, project};
 use crate::requirement::{Grade, Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
@@ -260,7 +260,13 @@ impl Engine<'_> {
         if part == Role::Sca && roles.contains(&Role::Stranger) {
             return Some("it has a part for a stranger, whom no real network has yet".to_owned());
         }
-        let feature = target.lacks(&case.scenario.needs)?;
+        let needs = case.scenario.needs.iter().copied();
+        // Beside an SCA, the bundled agent finds out about the device.
+        let needs: Vec<Feature> = match part {
+            Role::Sca => needs.filter(|need| need.is_of_an_application()).collect(),
+            _ => needs.collect(),
+        };
+        let feature = target.lacks(&needs)?;
         Some(format!("{} has no `{feature}`", target.name))
     }
 }

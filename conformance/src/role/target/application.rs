@@ -134,7 +134,8 @@ struct Started {
     live: Option<(Live, Invocation)>,
     // Declared last, so that the application goes first.
     ports: LocalPorts,
-    hello: HelloSender,
+    /// None before anybody is to hear one.
+    hello: Option<HelloSender>,
 }
 
 impl Site<'_> {
@@ -173,11 +174,10 @@ impl Site<'_> {
         let address = self.values.address;
         let ports = LocalPorts::open(device, Interface::Network, address, application.reach)
             .map_err(|error| error.to_string())?;
-        let hello = HelloSender::start(device, Some(address)).map_err(|error| error.to_string())?;
         let mut started = Started {
             live: None,
             ports,
-            hello,
+            hello: None,
         };
         let conformance = std::env::current_exe().unwrap_or_default();
         let conformance = conformance.to_string_lossy();
@@ -236,6 +236,19 @@ impl Site<'_> {
                     telling::request(method, &url.fill(values), &headers, &body.fill(values))?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Lets the device's Hello messages out. Until then the application has no reason to come, so that what is so
+    /// before can be looked at.
+    pub fn let_hello_out(&mut self, device: &SharedDevice) -> Result<(), String> {
+        let address = self.values.address;
+        if let Some(started) = &mut self.started
+            && started.hello.is_none()
+        {
+            let sender = HelloSender::start(device, Some(address));
+            started.hello = Some(sender.map_err(|error| error.to_string())?);
         }
         Ok(())
     }
@@ -313,7 +326,7 @@ impl Site<'_> {
             Some(process(&invocation, finished))
         });
         // Nobody is left who would call.
-        let _ = hello.stop();
+        let _ = hello.map(HelloSender::stop);
         let _ = ports.stop();
         told.into_iter().collect()
     }
