@@ -373,6 +373,7 @@ impl Signs {
 /// between.
 fn end_descendants(signs: &Signs) -> Vec<String> {
     let mut ended = Vec::new();
+    let mut known = Vec::new();
     for _ in 0..10 {
         let found = descendants(signs);
         if found.is_empty() {
@@ -380,7 +381,12 @@ fn end_descendants(signs: &Signs) -> Vec<String> {
         }
         for (process, name) in found {
             kill_process(process);
-            if !ended.contains(&name) {
+            // One that is dying shows its group a little longer, and no command line any more.
+            if known.contains(&process) {
+                continue;
+            }
+            known.push(process);
+            if !name.is_empty() && !ended.contains(&name) {
                 ended.push(name);
             }
         }
