@@ -471,10 +471,11 @@ mod tests {
         assert_eq!(finished.ended, Ended::Exit(0));
         assert_eq!(finished.stdout, "started\n");
         // On a busy machine it is still the shell's copy, or setsid(1), and not yet the program that they run.
-        let [daemon] = finished.left_behind.as_slice() else {
-            panic!("{:?}", finished.left_behind)
-        };
-        assert!(daemon.contains("sleep 1234"), "{daemon}");
+        let found = finished.left_behind;
+        assert!(
+            found.iter().any(|daemon| daemon.contains("sleep 1234")),
+            "{found:?}"
+        );
     }
 
     #[test]
