@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use amt_sim::host::backend::Backend;
 use amt_sim::pki::WrongChain;
-use amt_sim::{Mode, State};
+use amt_sim::State;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::Bench;
 use super::rpc::Line;
-use super::rpc_setup::{Authority, PASSWORD, TLS_PROFILES, authority};
+use super::rpc_setup::{Act, Authority, PASSWORD, TLS_PROFILES, authority};
 use super::run::{Output, Setting, limited, under_device};
 use super::table::{Outcome, Table};
 use super::tools;
@@ -28,24 +28,6 @@ enum Known {
     Accepts,
     /// It ends with a failure, prints this, and the device is not set up.
     Refuses(&'static str),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
-    Client,
-    Admin,
-    DeactivateClient,
-    DeactivateAdmin,
-}
-
-impl Act {
-    const fn leads_to(self) -> Mode {
-        match self {
-            Self::Client => Mode::Client,
-            Self::Admin => Mode::Admin,
-            Self::DeactivateClient | Self::DeactivateAdmin => Mode::PreProvisioning,
-        }
-    }
 }
 
 /// One device from the factory on, and what is done to it.

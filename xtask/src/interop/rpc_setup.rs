@@ -31,8 +31,8 @@ pub(super) const TLS_PROFILES: [&str; 2] = ["arrow-lake-19", "lunar-lake-20"];
 pub(super) const PASSWORD: &str = "P@ssw0rd1";
 
 /// What is done to a device.
-#[derive(Debug, Clone, Copy)]
-enum Act {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
     Client,
     Admin,
     DeactivateClient,
@@ -40,7 +40,7 @@ enum Act {
 }
 
 impl Act {
-    const fn leads_to(self) -> Mode {
+    pub(super) const fn leads_to(self) -> Mode {
         match self {
             Self::Client => Mode::Client,
             Self::Admin => Mode::Admin,
