@@ -6,67 +6,15 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-use std::num::NonZeroUsize;
-use std::sync::OnceLock;
+#[path = "common/shelf.rs"]
+mod shelf;
 
 use amt_sim::Rules;
-use conformance::requirement::Ledger;
 use conformance::role::Misbehaviour::{self, *};
-use conformance::run::{Blame, Case, Choice, Engine, Plan, Run, Subject, Verdict, run_all};
-use conformance::scenario::Library;
+use conformance::run::Blame;
 use rstest::rstest;
 
-struct Shelf {
-    ledger: Ledger,
-    library: Library,
-}
-
-fn shelf() -> &'static Shelf {
-    static SHELF: OnceLock<Shelf> = OnceLock::new();
-    SHELF.get_or_init(|| {
-        let ledger = Ledger::builtin().unwrap();
-        let library = Library::builtin(&ledger).unwrap();
-        Shelf { ledger, library }
-    })
-}
-
-/// The newest device of each scenario, which shows most.
-fn cases(filter: &str) -> Vec<Case<'static>> {
-    let choice = Choice {
-        filter: Some(filter.to_owned()),
-        ..Choice::default()
-    };
-    let shelf = shelf();
-    let plan = Plan::new(&shelf.library, &shelf.ledger, &choice).unwrap();
-    let by_scenario = plan
-        .cases
-        .chunk_by(|a, b| a.scenario.id == b.scenario.id)
-        .filter_map(|cases| cases.last().cloned());
-    by_scenario.collect()
-}
-
-fn run(cases: &[Case<'_>], misbehaviour: Option<Misbehaviour>, rules: Rules) -> Vec<Run> {
-    let engine = Engine {
-        ledger: &shelf().ledger,
-        subject: Subject::Reference,
-        misbehaviour,
-        rules,
-    };
-    let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let mut runs = Vec::new();
-    run_all(
-        cases,
-        jobs,
-        |case| engine.run(case),
-        |_| (),
-        |run| runs.push(run),
-    );
-    runs
-}
-
-fn is_noticed(run: &Run) -> bool {
-    matches!(run.verdict, Verdict::Fail | Verdict::Warn)
-}
+use shelf::{is_noticed, newest, run_cases};
 
 /// Every mistake, and scenarios that are there to notice it.
 #[rstest]
@@ -102,7 +50,11 @@ fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str
         .iter()
         .map(|name| format!("secure.{name}"))
         .collect();
-    for run in run(&cases(&filter.join(", ")), Some(mistake), Rules::default()) {
+    for run in run_cases(
+        &newest(Some(&filter.join(", "))),
+        Some(mistake),
+        Rules::default(),
+    ) {
         assert!(
             is_noticed(&run),
             "{} is silent about {mistake}: {:#?}",
@@ -123,7 +75,7 @@ fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str
 fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenario: &str) {
     let mut rules = Rules::default();
     rules.knock_out(rule).unwrap();
-    for run in run(&cases(&format!("secure.{scenario}")), None, rules) {
+    for run in run_cases(&newest(Some(&format!("secure.{scenario}"))), None, rules) {
         assert!(is_noticed(&run), "{} is silent about {rule}", run.scenario);
     }
 }
@@ -131,12 +83,12 @@ fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenario: &str) {
 /// No scenario is decoration: each one notices some mistake.
 #[test]
 fn every_scenario_notices_something() {
-    let mut silent = cases("secure.*");
+    let mut silent = newest(Some("secure.*"));
     for mistake in Misbehaviour::ALL {
         if !mistake.is_of_secure_flow() {
             continue;
         }
-        let runs = run(&silent, Some(*mistake), Rules::default());
+        let runs = run_cases(&silent, Some(*mistake), Rules::default());
         let noticed: Vec<&str> = runs
             .iter()
             .filter(|run| is_noticed(run))
