@@ -23,6 +23,7 @@ pub mod signals;
 pub mod socket;
 mod state_file;
 mod sys;
+mod trial;
 mod worker;
 
 pub use hello::HelloSender;
