@@ -75,6 +75,7 @@ fn honest_roles_pass_everything() {
 #[case(Misbehaviour::InventsFacts, &["no-amt", "busy-for-ever", "uuid-zero", "uuid-ones", "status-not-success"])]
 #[case(Misbehaviour::MisreadsRecord, &["setup.signed", "setup.admin", "setup.unsigned"])]
 #[case(Misbehaviour::SendsAgain, &["setup.slow-answers", "setup.upgrade-returns-1", "setup.setup-returns-1"])]
+#[case(Misbehaviour::SkipsChain, &["setup.odca-broken-leaf", "setup.odca-expired", "setup.odca-five", "setup.odca-non-ca", "setup.odca-other-device", "setup.odca-other-root", "setup.odca-p256", "setup.odca-rom-misnamed", "setup.odca-self-signed", "setup.odca-wrong-cn", "setup.odca-wrong-order", "setup.odca-ws-man-leaf"])]
 #[case(Misbehaviour::ChangesTheDevice, &["capability", "mode-client"])]
 #[case(Misbehaviour::RecommendAbove15, &["recommend-secure"])]
 #[case(Misbehaviour::AlwaysSecure, &["recommend-legacy"])]

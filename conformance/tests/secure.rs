@@ -44,6 +44,7 @@ use shelf::{is_noticed, newest, run_cases};
 #[case(ScaSkipsDates, &["expired", "expired-authority", "not-yet-valid"])]
 #[case(ScaSkipsPlatform, &["wrong-upid", "other-device"])]
 #[case(ScaSkipsLists, &["revoked-leaf", "revoked-kernel", "revoked-rom", "revoked-intermediate"])]
+#[case(ScaForgivesLists, &["lists-missing", "lists-outdated", "lists-forged"])]
 #[case(ScaLeavesMebx, &["mebx-password"])]
 fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str]) {
     let filter: Vec<String> = scenarios
@@ -64,6 +65,33 @@ fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str
         let blamed = matches!(run.blame(), Some(Blame::Agent | Blame::Sca));
         assert!(blamed, "{}: {:#?}", run.id, run.checks);
     }
+}
+
+/// The application judges the chain by the same verifier, where no hash is told beforehand: a check that is left out is
+/// noticed by the scenario that is there for it, and by no other.
+#[rstest]
+#[case(ScaSkipsLeafName, &["wrong-cn", "ws-man-leaf"])]
+#[case(ScaSkipsRomName, &["rom-misnamed"])]
+#[case(ScaSkipsOrder, &["wrong-order"])]
+#[case(ScaSkipsSignature, &["broken-leaf"])]
+#[case(ScaSkipsRoot, &["other-root"])]
+#[case(ScaSkipsAuthority, &["non-ca"])]
+#[case(ScaSkipsCurve, &["p256"])]
+#[case(ScaSkipsDates, &["expired"])]
+#[case(ScaSkipsPlatform, &["other-device"])]
+#[case(ScaSkipsLength, &["five"])]
+#[case(ScaTakesSelfSigned, &["self-signed"])]
+fn a_check_of_the_application_that_is_left_out_is_noticed(
+    #[case] mistake: Misbehaviour,
+    #[case] scenarios: &[&str],
+) {
+    let wrong = run(&cases("setup.odca-*"), Some(mistake), Rules::default());
+    let noticed: Vec<&str> = wrong
+        .iter()
+        .filter(|run| is_noticed(run))
+        .filter_map(|run| run.scenario.strip_prefix("setup.odca-"))
+        .collect();
+    assert_eq!(noticed, scenarios, "{mistake}");
 }
 
 #[rstest]
