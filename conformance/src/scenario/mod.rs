@@ -24,7 +24,8 @@ pub(crate) use expectation::journal_kinds;
 pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
 pub use order::{
     Anchors, Announces, ChainForm, HashForm, HelloForm, HelloSource, LooksAt, LooksFor, NonceForm,
-    Order, OtpForm, RogueClock, RogueSigns, SendForm, SignatureForm, StandIn, Through, Way,
+    Order, OtpForm, Published, RogueClock, RogueSigns, SendForm, SignatureForm, StandIn, Through,
+    Way,
 };
 pub use parameter::{Parameters, Pattern, Values, told_for};
 pub(crate) use parse::changed_profile;
