@@ -6,70 +6,19 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-use std::num::NonZeroUsize;
-use std::sync::OnceLock;
+#[path = "common/shelf.rs"]
+mod shelf;
 
 use amt_sim::device::FaultEffect;
 use amt_sim::{Errno, Fault, Mode, Rules};
-use conformance::requirement::Ledger;
 use conformance::role::Ending;
 use conformance::role::Misbehaviour::{self, *};
-use conformance::run::{Blame, Case, Choice, Engine, Plan, Run, Subject, Verdict, run_all};
-use conformance::scenario::{Library, Outcome};
+use conformance::run::{Blame, Case};
+use conformance::scenario::Outcome;
 use conformance::sweep::{Layer, faults_at, points};
 use rstest::rstest;
 
-struct Shelf {
-    ledger: Ledger,
-    library: Library,
-}
-
-fn shelf() -> &'static Shelf {
-    static SHELF: OnceLock<Shelf> = OnceLock::new();
-    SHELF.get_or_init(|| {
-        let ledger = Ledger::builtin().unwrap();
-        let library = Library::builtin(&ledger).unwrap();
-        Shelf { ledger, library }
-    })
-}
-
-/// The newest device of each scenario, which shows most.
-fn cases(filter: &str) -> Vec<Case<'static>> {
-    let choice = Choice {
-        filter: Some(filter.to_owned()),
-        ..Choice::default()
-    };
-    let shelf = shelf();
-    let plan = Plan::new(&shelf.library, &shelf.ledger, &choice).unwrap();
-    let by_scenario = plan
-        .cases
-        .chunk_by(|a, b| a.scenario.id == b.scenario.id)
-        .filter_map(|cases| cases.last().cloned());
-    by_scenario.collect()
-}
-
-fn run(cases: &[Case<'_>], misbehaviour: Option<Misbehaviour>, rules: Rules) -> Vec<Run> {
-    let engine = Engine {
-        ledger: &shelf().ledger,
-        subject: Subject::Reference,
-        misbehaviour,
-        rules,
-    };
-    let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let mut runs = Vec::new();
-    run_all(
-        cases,
-        jobs,
-        |case| engine.run(case),
-        |_| (),
-        |run| runs.push(run),
-    );
-    runs
-}
-
-fn is_noticed(run: &Run) -> bool {
-    matches!(run.verdict, Verdict::Fail | Verdict::Warn)
-}
+use shelf::{is_noticed, newest, run_cases};
 
 /// Every mistake, and scenarios that are there to notice it.
 #[rstest]
@@ -107,7 +56,11 @@ fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str
         .iter()
         .map(|name| format!("secure.{name}"))
         .collect();
-    for run in run(&cases(&filter.join(", ")), Some(mistake), Rules::default()) {
+    for run in run_cases(
+        &newest(Some(&filter.join(", "))),
+        Some(mistake),
+        Rules::default(),
+    ) {
         assert!(
             is_noticed(&run),
             "{} is silent about {mistake}: {:#?}",
@@ -137,7 +90,11 @@ fn a_check_of_the_application_that_is_left_out_is_noticed(
     #[case] mistake: Misbehaviour,
     #[case] scenarios: &[&str],
 ) {
-    let wrong = run(&cases("setup.odca-*"), Some(mistake), Rules::default());
+    let wrong = run_cases(
+        &newest(Some("setup.odca-*")),
+        Some(mistake),
+        Rules::default(),
+    );
     let noticed: Vec<&str> = wrong
         .iter()
         .filter(|run| is_noticed(run))
@@ -155,7 +112,7 @@ fn a_check_of_the_application_that_is_left_out_is_noticed(
 fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenario: &str) {
     let mut rules = Rules::default();
     rules.knock_out(rule).unwrap();
-    for run in run(&cases(&format!("secure.{scenario}")), None, rules) {
+    for run in run_cases(&newest(Some(&format!("secure.{scenario}"))), None, rules) {
         assert!(is_noticed(&run), "{} is silent about {rule}", run.scenario);
     }
 }
@@ -163,7 +120,7 @@ fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenario: &str) {
 /// EBUSY and ENODEV wherever a system call of the agent can fail: for good from the first occasion on, and once at every
 /// one.
 fn trouble_of_the_link(case: &Case<'_>) -> Vec<Fault> {
-    let honest = run(std::slice::from_ref(case), None, Rules::default());
+    let honest = run_cases(std::slice::from_ref(case), None, Rules::default());
     let mut points = points(&honest[0].journal);
     points.retain(|point| point.layer == Layer::Errno);
     // Each call of each of the four clients, and of AMTHI each command.
@@ -183,7 +140,7 @@ fn trouble_of_the_link(case: &Case<'_>) -> Vec<Fault> {
 #[case::claims(Some(AgentTakesLossForSuccess))]
 #[case::blind(Some(AgentNeverLooks))]
 fn whatever_fails_of_the_link_the_agent_says_what_is_so(#[case] mistake: Option<Misbehaviour>) {
-    let whole = cases("secure.whole").pop().unwrap();
+    let whole = newest(Some("secure.whole")).pop().unwrap();
     let mut scenarios = Vec::new();
     for fault in trouble_of_the_link(&whole) {
         let mut scenario = whole.scenario.clone();
@@ -198,7 +155,7 @@ fn whatever_fails_of_the_link_the_agent_says_what_is_so(#[case] mistake: Option<
         })
         .collect();
     let mut wrong = Vec::new();
-    let runs = run(&cases, mistake, Rules::default());
+    let runs = run_cases(&cases, mistake, Rules::default());
     for (run, case) in runs.iter().zip(&cases) {
         let end = &run.actions[0];
         let done = end.ending == Ending::Outcome(Outcome::Done);
@@ -214,12 +171,12 @@ fn whatever_fails_of_the_link_the_agent_says_what_is_so(#[case] mistake: Option<
 /// No scenario is decoration: each one notices some mistake.
 #[test]
 fn every_scenario_notices_something() {
-    let mut silent = cases("secure.*");
+    let mut silent = newest(Some("secure.*"));
     for mistake in Misbehaviour::ALL {
         if !mistake.is_of_secure_flow() {
             continue;
         }
-        let runs = run(&silent, Some(*mistake), Rules::default());
+        let runs = run_cases(&silent, Some(*mistake), Rules::default());
         let noticed: Vec<&str> = runs
             .iter()
             .filter(|run| is_noticed(run))
