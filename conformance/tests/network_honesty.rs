@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use amt_sim::Rules;
 use conformance::role::Misbehaviour;
-use conformance::run::{Blame, Run, Verdict};
+use conformance::run::Blame;
 
 use shelf::{is_noticed, newest, run_cases, shelf};
 

@@ -85,7 +85,11 @@ fn a_check_of_the_application_that_is_left_out_is_noticed(
     #[case] mistake: Misbehaviour,
     #[case] scenarios: &[&str],
 ) {
-    let wrong = run(&cases("setup.odca-*"), Some(mistake), Rules::default());
+    let wrong = run_cases(
+        &newest(Some("setup.odca-*")),
+        Some(mistake),
+        Rules::default(),
+    );
     let noticed: Vec<&str> = wrong
         .iter()
         .filter(|run| is_noticed(run))
