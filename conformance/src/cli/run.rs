@@ -15,7 +15,8 @@ use crate::report::{
     Invocation, Report, Style, Subject as Subjects, Terminal, Timing, github, rfc3339, write_bundle,
 };
 use crate::role::target::{
-    ExternalAgent, ExternalApplication, Programs, Service, Target, TargetError, program_version,
+    ExternalAgent, ExternalApplication, Programs, Service, Side, Target, TargetError,
+    program_version,
 };
 use crate::run::{Choice, Engine, Evidence, Plan, Run, Subject, repeat, run_all};
 use crate::scenario::Library;
@@ -40,6 +41,7 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
         seed: args.seed,
         shard: args.shard,
         only,
+        all_combinations: args.all_combinations,
     };
     let plan = Plan::new(&library, &ledger, &choice).map_err(Stop::wrong)?;
     let mut rules = Rules::default();
@@ -295,17 +297,23 @@ fn subject(args: &RunArgs, library: &Library) -> Result<(Subject, Subjects, bool
         ));
     }
     let program = programs.locate(&target).map_err(target_wrong)?;
-    let choice = choose_backend(&args.backend)?;
+    // One that comes over the network needs no device node.
+    let choice = match target.side {
+        Side::Host => Some(choose_backend(&args.backend)?),
+        Side::Network => None,
+    };
     let described = Subjects {
         kind: "agent",
         name: target.name.clone(),
         title: target.title.clone(),
         program: Some(program.display().to_string()),
         program_version: program_version(&target, &program).ok(),
-        backend: Some(format!("{}, because {}", choice.backend, choice.why)),
+        backend: choice
+            .as_ref()
+            .map(|choice| format!("{}, because {}", choice.backend, choice.why)),
     };
     let serial = target.serial;
-    let agent = ExternalAgent::new(target, program, choice.backend);
+    let agent = ExternalAgent::new(target, program, choice.map(|choice| choice.backend));
     Ok((Subject::Agent(Box::new(agent)), described, serial))
 }
 
@@ -368,8 +376,13 @@ fn check_known(target: &Target, library: &Library) -> Result<(), Stop> {
     let mut wrong = Vec::new();
     for entry in target.known_failing.iter().chain(&target.known_flaky) {
         let matches = library.scenarios.iter().any(|scenario| {
-            profiles.iter().any(|profile| {
-                scenario.device.profiles.takes(profile) && entry.takes(&scenario.id, &profile.name)
+            let takes = |profile: &&amt_sim::Profile| scenario.device.profiles.takes(profile);
+            let names = profiles.iter().filter(takes);
+            let names: Vec<&str> = names.map(|profile| profile.name.as_str()).collect();
+            let runs = scenario.runs(&names, true);
+            runs.into_iter().any(|(told, profile)| {
+                let profile = names.get(profile).copied().unwrap_or_default();
+                entry.takes(&told.run_name(profile))
             })
         });
         if !matches {

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use amt_sim::device::Interface;
 use amt_sim::host::Pace;
 use amt_sim::{Device, Entry, Event, Fault, Mode, Preset, Rules};
 
@@ -24,7 +25,7 @@ use crate::role::console::ReferenceConsole;
 use crate::role::network::{Company, Field};
 use crate::role::secure;
 use crate::role::setup::{Cast, Host};
-use crate::role::target::{ExternalAgent, ExternalApplication, KnownFailing, Site, Target};
+use crate::role::target::{ExternalAgent, ExternalApplication, KnownFailing, Side, Site, Target};
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
 use crate::scenario::{Action, Expectation, Order, Outcome, Role, Step, StepKind, changed_profile};
 
@@ -122,7 +123,7 @@ impl Engine<'_> {
             let reason = |known: &[KnownFailing]| {
                 known
                     .iter()
-                    .find(|entry| entry.takes(&run.scenario, &run.profile))
+                    .find(|entry| entry.takes(&run.id))
                     .map(|entry| entry.reason.clone())
             };
             run.known_failing = reason(&target.known_failing);
@@ -189,6 +190,11 @@ impl Engine<'_> {
             }
             World::Real(_) => None,
         };
+        let cast = Cast::new(case.seed, self.misbehaviour);
+        let cast = match &world {
+            World::Virtual(device) => cast.with_local_ports(device.dialer(Interface::Local)),
+            World::Real(_) => cast,
+        };
         let stage = Stage {
             engine: self,
             case,
@@ -196,7 +202,7 @@ impl Engine<'_> {
             lan,
             beside: site.map(|site| Beside::new(site, case.seed)),
             world,
-            cast: Cast::new(case.seed, self.misbehaviour),
+            cast,
             secure: secure::Cast::new(self.misbehaviour),
             truth: None,
             last: None,
@@ -268,9 +274,28 @@ impl Engine<'_> {
             Role::Sca => needs.filter(|need| need.is_of_an_application()).collect(),
             _ => needs.collect(),
         };
-        let feature = target.lacks(&needs)?;
-        Some(format!("{} has no `{feature}`", target.name))
+        if let Some(feature) = target.lacks(&needs) {
+            return Some(format!("{} has no `{feature}`", target.name));
+        }
+        match target.side {
+            Side::Host => None,
+            Side::Network => out_of_reach(case).map(str::to_owned),
+        }
     }
+}
+
+/// Why a program that comes over the network has no part in the story.
+fn out_of_reach(case: &Case<'_>) -> Option<&'static str> {
+    let setup = &case.scenario.device;
+    let steps = &case.scenario.steps;
+    let strikes = |step: &Step| matches!(step.kind, StepKind::Fault(_));
+    if !matches!(setup.mode, Mode::Client | Mode::Admin) {
+        return Some("the device is not set up, so nobody has a login over the network");
+    }
+    if !setup.faults.is_empty() || steps.iter().any(strikes) {
+        return Some("its faults are those of the host's interface");
+    }
+    None
 }
 
 fn empty_run(case: &Case<'_>) -> Run {
@@ -280,6 +305,7 @@ fn empty_run(case: &Case<'_>) -> Run {
         title: case.scenario.title.clone(),
         file: case.scenario.file.clone(),
         profile: case.profile.name.clone(),
+        parameters: case.scenario.values.clone(),
         mode: String::new(),
         seed: case.seed,
         verdict: Verdict::Inconclusive,

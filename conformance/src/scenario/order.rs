@@ -90,6 +90,16 @@ words! {
 }
 
 words! {
+    /// What carries the application's WS-Management.
+    Through {
+        /// A port that the application forwards for itself, over LME.
+        Lme = "lme",
+        /// A TCP port of the host that LMS listens on for the device.
+        LocalPort = "local-port",
+    }
+}
+
+words! {
     /// What the periodic check looks at.
     LooksAt {
         Certificate = "certificate",
@@ -147,6 +157,19 @@ words! {
         Platform = "platform",
         /// Both, and the revocation lists.
         Lists = "lists",
+    }
+}
+
+words! {
+    /// What is found where the certificates say that revocation lists are.
+    Published {
+        Right = "right",
+        /// There are none.
+        Nothing = "nothing",
+        /// They should have been replaced long ago.
+        Outdated = "outdated",
+        /// Somebody else signed them.
+        Forged = "forged",
     }
 }
 
@@ -232,6 +255,7 @@ pub struct Order {
     pub algorithm: u64,
     pub chain: ChainForm,
     pub over: Way,
+    pub through: Through,
     pub by: LooksAt,
     pub signs_with: RogueSigns,
     pub clock: RogueClock,
@@ -240,6 +264,7 @@ pub struct Order {
     pub from: HelloSource,
     pub stand_in: StandIn,
     pub looks_for: LooksFor,
+    pub lists: Published,
     pub anchors: Anchors,
     pub announces: Announces,
 }
@@ -255,6 +280,7 @@ impl Default for Order {
             algorithm: Self::RSA_SHA_256,
             chain: ChainForm::Whole,
             over: Way::Mei,
+            through: Through::Lme,
             by: LooksAt::Both,
             signs_with: RogueSigns::Own,
             clock: RogueClock::Untouched,
@@ -263,6 +289,7 @@ impl Default for Order {
             from: HelloSource::Device,
             stand_in: StandIn::NoOtp,
             looks_for: LooksFor::Platform,
+            lists: Published::Right,
             anchors: Anchors::Root,
             announces: Announces::Leaf,
         }
@@ -276,6 +303,9 @@ impl Order {
     /// Reads the `with` of a step that does `action`.
     pub(super) fn parse(action: Action, table: &Table<'_, '_>, findings: &Findings) -> Self {
         let mut order = Self::default();
+        if action.speaks_for_the_application() {
+            set(&mut order.through, table, findings, "through", Through::ALL);
+        }
         match action {
             Action::ApplicationPrepare => {
                 set(&mut order.hash, table, findings, "hash", HashForm::ALL);
@@ -329,6 +359,7 @@ impl Order {
                     "looks_for",
                     LooksFor::ALL,
                 );
+                set(&mut order.lists, table, findings, "lists", Published::ALL);
                 set(&mut order.anchors, table, findings, "knows", Anchors::ALL);
                 set(
                     &mut order.announces,
@@ -380,14 +411,14 @@ impl Order {
                 );
             }
             Action::CheckerCheck => set(&mut order.by, table, findings, "by", LooksAt::ALL),
+            // Nothing but what carries it.
+            Action::ApplicationSetup | Action::ApplicationLook => {}
             Action::AgentDiscover
             | Action::ConsoleAsk
-            | Action::ApplicationSetup
             | Action::AgentStart
             | Action::AgentStop
             | Action::ScaAwaitHello
-            | Action::ScaReturn
-            | Action::ApplicationLook => {
+            | Action::ScaReturn => {
                 findings.add(table.span(), format!("`{action}` takes nothing `with` it"));
                 for key in table.keys() {
                     table.free_string(&key);

@@ -22,7 +22,7 @@ use super::{Service, Target, Telling, telling};
 use crate::fact::Truth;
 use crate::role::{Ending, Process};
 use crate::scenario::Outcome;
-use crate::scenario::placeholder::{ServiceValues, Values};
+use crate::scenario::placeholder::{ServiceValues, Told, Values};
 
 /// Password of the PFX file in `{ca}`.
 const PFX_PASSWORD: &str = "P@ssw0rd1";
@@ -83,11 +83,11 @@ impl ExternalApplication {
 }
 
 /// A loopback address of the run's own: an application knows a device by it.
-fn next_address() -> IpAddr {
+pub(super) fn next_address() -> IpAddr {
     static COUNT: AtomicU16 = AtomicU16::new(0);
-    let [high, low] = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     // Not the first nor the last of a network, which some programs refuse.
-    let low = low.clamp(1, 254);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let (high, low) = ((count / 254) as u8, (count % 254) as u8 + 1);
     let process = (std::process::id() % 200) as u8;
     Ipv4Addr::new(127, 50 + process, high, low).into()
 }
@@ -188,6 +188,7 @@ impl Site<'_> {
             scratch: &scratch,
             conformance: &conformance,
             service: Some(&self.values),
+            told: &Told::NOTHING,
         };
         for telling in &service.told {
             if let Telling::File { path, text } = telling {

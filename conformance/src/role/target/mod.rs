@@ -43,6 +43,8 @@ pub struct Target {
     /// How it tells its own version.
     pub version: Option<VersionCommand>,
     pub has: BTreeSet<Feature>,
+    /// From where it reaches the device.
+    pub side: Side,
     /// A command takes this long at most.
     pub time_limit: Duration,
     /// The program wants to be root.
@@ -113,6 +115,16 @@ words! {
     }
 }
 
+words! {
+    /// From where a program reaches the device.
+    Side {
+        /// It runs on the machine, and opens `/dev/mei0`.
+        Host = "host",
+        /// It comes over the network, with a login, to a device that is set up.
+        Network = "network",
+    }
+}
+
 /// Something that is known to go wrong. It is still run; when it passes, or when there is no such run, the file
 /// has to be brought up to date.
 #[derive(Debug, Clone)]
@@ -125,8 +137,12 @@ pub struct KnownFailing {
 }
 
 impl KnownFailing {
-    pub fn takes(&self, scenario: &str, profile: &str) -> bool {
-        self.scenario.matches(scenario) && self.profile.matches(profile)
+    /// Whether a run of this name is meant. `profile` may name the device alone, or with what varies beside it.
+    pub fn takes(&self, run: &str) -> bool {
+        let (scenario, device) = run.split_once('@').unwrap_or((run, ""));
+        let profile = device.split(',').next().unwrap_or_default();
+        self.scenario.matches(scenario)
+            && (self.profile.matches(profile) || self.profile.matches(device))
     }
 }
 
