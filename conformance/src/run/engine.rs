@@ -73,6 +73,8 @@ pub enum Tampering {
     SaysFailed,
     /// Every role does what it was told, and never says anything.
     Hangs,
+    /// Every role does what it was told, and takes as long for it as it may without hanging.
+    Dawdles,
 }
 
 /// A reference role that is busy longer than this on the device's clock hangs.
@@ -452,10 +454,15 @@ impl Stage<'_> {
             // `try_run` pairs them.
             _ => ActionReport::configuration("role and device do not share a clock"),
         };
-        if self.tampering == Tampering::Hangs {
-            self.world.advance(REFERENCE_LIMIT);
+        let elapsed = || self.world.now().saturating_sub(started);
+        match self.tampering {
+            Tampering::Hangs => self.world.advance(REFERENCE_LIMIT),
+            Tampering::Dawdles => self
+                .world
+                .advance(REFERENCE_LIMIT.saturating_sub(elapsed())),
+            Tampering::None | Tampering::DoesNothing | Tampering::SaysFailed => {}
         }
-        let took = self.world.now().saturating_sub(started);
+        let took = elapsed();
         // Who waits for a Hello waits for the device's key.
         let hurries = action != Action::ScaAwaitHello;
         if matches!(self.engine.subject, Subject::Reference) && hurries && took > REFERENCE_LIMIT {
@@ -471,7 +478,7 @@ impl Stage<'_> {
         match self.tampering {
             Tampering::SaysFailed => report.ending = Ending::Outcome(Outcome::Failed),
             Tampering::Hangs => report.ending = Ending::Outcome(Outcome::Hung),
-            Tampering::None | Tampering::DoesNothing => {}
+            Tampering::None | Tampering::DoesNothing | Tampering::Dawdles => {}
         }
         let truth = self.world.truth();
         self.actions.push(Performed {
