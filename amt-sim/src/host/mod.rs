@@ -24,7 +24,7 @@ mod state_file;
 mod sys;
 mod worker;
 
-pub use hello::HelloSender;
+pub use hello::{HelloSender, call_from};
 pub use launch::Running;
 pub use local_ports::LocalPorts;
 pub use network::{Fleet, Member};

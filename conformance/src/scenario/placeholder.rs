@@ -35,6 +35,10 @@ pub enum Place {
     Conformance,
     /// `{otp}`: the one-time password of the run. Target files of services only, as all that follow.
     Otp,
+    /// `{other.uuid}`: another machine of the same order, which nobody switches on.
+    OtherUuid,
+    /// `{other.otp}`: its one-time password.
+    OtherOtp,
     /// `{hello.port}`: a port that is free, for Hello messages.
     HelloPort,
     /// `{address}`: where the device is on the network.
@@ -67,6 +71,8 @@ pub struct Values<'a> {
 #[derive(Debug, Clone)]
 pub struct ServiceValues {
     pub otp: String,
+    pub other_uuid: String,
+    pub other_otp: String,
     pub hello_port: u16,
     pub address: std::net::IpAddr,
     pub authority: String,
@@ -134,6 +140,11 @@ impl Template {
         self.parts.iter().all(|part| matches!(part, Part::Text(_)))
     }
 
+    /// Whether something is filled in there.
+    pub fn has(&self, place: Place) -> bool {
+        self.parts.contains(&Part::Place(place))
+    }
+
     /// The text alone, for a template that is used where there is no device.
     pub fn text(&self) -> String {
         self.parts
@@ -179,6 +190,8 @@ impl Place {
             "scratch" if scope != Scope::Scenario => Some(Self::Scratch),
             "conformance" if scope != Scope::Scenario => Some(Self::Conformance),
             "otp" if scope == Scope::Service => Some(Self::Otp),
+            "other.uuid" if scope == Scope::Service => Some(Self::OtherUuid),
+            "other.otp" if scope == Scope::Service => Some(Self::OtherOtp),
             "hello.port" if scope == Scope::Service => Some(Self::HelloPort),
             "address" if scope == Scope::Service => Some(Self::Address),
             "ca" if scope == Scope::Service => Some(Self::Authority),
@@ -195,7 +208,15 @@ impl Place {
                 known.extend(["scratch", "conformance"].map(str::to_owned));
             }
             if scope == Scope::Service {
-                known.extend(["otp", "hello.port", "address", "ca"].map(str::to_owned));
+                let places = [
+                    "otp",
+                    "other.uuid",
+                    "other.otp",
+                    "hello.port",
+                    "address",
+                    "ca",
+                ];
+                known.extend(places.map(str::to_owned));
             }
             closest(name, known.iter().map(String::as_str))
                 .map(|near| format!("did you mean `{{{near}}}`?"))
@@ -215,6 +236,8 @@ impl Place {
             Self::Scratch => values.scratch.to_owned(),
             Self::Conformance => values.conformance.to_owned(),
             Self::Otp => values.service(|service| service.otp.clone()),
+            Self::OtherUuid => values.service(|service| service.other_uuid.clone()),
+            Self::OtherOtp => values.service(|service| service.other_otp.clone()),
             Self::HelloPort => values.service(|service| service.hello_port.to_string()),
             Self::Address => values.service(|service| service.address.to_string()),
             Self::Authority => values.service(|service| service.authority.clone()),
