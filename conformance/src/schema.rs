@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::fact::{Fact, Feature};
 use crate::requirement::Ledger;
+use crate::role::target::Side;
 use crate::scenario::{Action, Outcome, Role, Trait, journal_kinds};
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
@@ -183,6 +184,7 @@ pub fn target() -> Value {
             "program": text("On PATH, or a path; --program NAME=PATH wins."),
             "get_it": text("How to get the program."),
             "has": list(words(features(), "What the program can do.")),
+            "side": words(Side::ALL.iter().map(|side| side.word()), "From where it reaches the device; host when absent."),
             "time_limit": time(),
             "reply_delay": time(),
             "as_root": {"type": "boolean"},

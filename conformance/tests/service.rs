@@ -6,26 +6,27 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+#[path = "common/folder.rs"]
+mod folder;
+#[path = "common/shelf.rs"]
+#[allow(dead_code, reason = "it is for other roles too")]
+mod shelf;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 
 use amt_sim::Rules;
 use amt_sim::host::local_ports::Reach;
-use conformance::requirement::Ledger;
 use conformance::role::target::{ExternalApplication, parse};
-use conformance::run::{
-    Blame, Check, CheckVerdict, Choice, Engine, Plan, Run, Subject, Verdict, run_all,
-};
-use conformance::scenario::Library;
+use conformance::run::{Blame, Case, Check, CheckVerdict, Engine, Run, Subject, Verdict, run_all};
+use folder::Folder;
 
 const TARGET: &str = include_str!("../../fixtures/targets/reference-sca.toml");
 
 #[test]
 fn the_bundled_sca_sets_a_device_up_over_real_sockets() {
-    let name = format!("service-{}", std::process::id());
-    let folder = std::env::temp_dir().join(name);
+    let folder = Folder::new("service");
     let output = Command::new(env!("CARGO_BIN_EXE_conformance"))
         .args([
             "run",
@@ -35,47 +36,37 @@ fn the_bundled_sca_sets_a_device_up_over_real_sockets() {
             "flow.legacy",
         ])
         .args(["--profile", "tiger-lake-15", "--report"])
-        .arg(&folder)
+        .arg(&folder.0)
         .env("NO_COLOR", "1")
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{printed}");
-    let report = std::fs::read_to_string(folder.join("report.json")).unwrap();
+    let report = std::fs::read_to_string(folder.0.join("report.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     let process = &report["runs"][0]["processes"][0];
     let said = process["stdout"].as_str().unwrap();
     assert!(said.contains("configured: "), "{process}");
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// Stories with the SCA of this target file, on one device.
 fn tell(text: &str, stories: &[&str]) -> Vec<Run> {
-    static SHELF: OnceLock<(Ledger, Library)> = OnceLock::new();
-    let (ledger, library) = SHELF.get_or_init(|| {
-        let ledger = Ledger::builtin().unwrap();
-        let library = Library::builtin(&ledger).unwrap();
-        (ledger, library)
-    });
-    let choice = Choice {
-        filter: Some(stories.join(", ")),
-        profile: Some("tiger-lake-15".to_owned()),
-        ..Choice::default()
-    };
-    let plan = Plan::new(library, ledger, &choice).unwrap();
+    let cases = shelf::cases(Some(&stories.join(", ")));
+    let one = |case: &Case<'_>| case.profile.name == "tiger-lake-15";
+    let cases: Vec<Case<'_>> = cases.into_iter().filter(one).collect();
     let target = parse("test.toml", text).unwrap();
     let service = target.service.clone().unwrap();
     let program = PathBuf::from(env!("CARGO_BIN_EXE_conformance"));
     let application = ExternalApplication::new(target, service, Some(program), Reach::Loopback);
     let engine = Engine {
-        ledger,
+        ledger: &shelf::shelf().ledger,
         subject: Subject::Application(Box::new(application)),
         misbehaviour: None,
         rules: Rules::default(),
     };
     let mut runs = Vec::new();
     run_all(
-        &plan.cases,
+        &cases,
         NonZeroUsize::new(4).unwrap(),
         |case| engine.run(case),
         |_| (),

@@ -217,7 +217,7 @@ impl Doctor<'_> {
             .map_err(|error| error.to_string())
             .and_then(|target| {
                 let program = std::env::current_exe().map_err(|error| error.to_string())?;
-                try_agent(&ExternalAgent::new(target, program, backend))
+                try_agent(&ExternalAgent::new(target, program, Some(backend)))
             });
         match found {
             Ok(version) => self.good(&format!(

@@ -15,7 +15,8 @@ use crate::report::{
     Invocation, Report, Style, Subject as Subjects, Terminal, Timing, github, rfc3339, write_bundle,
 };
 use crate::role::target::{
-    ExternalAgent, ExternalApplication, Programs, Service, Target, TargetError, program_version,
+    ExternalAgent, ExternalApplication, Programs, Service, Side, Target, TargetError,
+    program_version,
 };
 use crate::run::{Choice, Engine, Evidence, Plan, Run, Subject, repeat, run_all};
 use crate::scenario::Library;
@@ -303,17 +304,23 @@ fn subject(args: &RunArgs, library: &Library) -> Result<(Subject, Subjects, bool
         ));
     }
     let program = programs.locate(&target).map_err(target_wrong)?;
-    let choice = choose_backend(&args.backend)?;
+    // One that comes over the network needs no device node.
+    let choice = match target.side {
+        Side::Host => Some(choose_backend(&args.backend)?),
+        Side::Network => None,
+    };
     let described = Subjects {
         kind: "agent",
         name: target.name.clone(),
         title: target.title.clone(),
         program: Some(program.display().to_string()),
         program_version: program_version(&target, &program).ok(),
-        backend: Some(format!("{}, because {}", choice.backend, choice.why)),
+        backend: choice
+            .as_ref()
+            .map(|choice| format!("{}, because {}", choice.backend, choice.why)),
     };
     let serial = target.serial;
-    let agent = ExternalAgent::new(target, program, choice.backend);
+    let agent = ExternalAgent::new(target, program, choice.map(|choice| choice.backend));
     Ok((Subject::Agent(Box::new(agent)), described, serial))
 }
 

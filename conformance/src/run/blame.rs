@@ -74,6 +74,10 @@ pub(super) fn of_fact(fact: Fact, expected: &Expected, party: Party, journal: &[
     let (journal, note) = match trouble {
         Some((seq, note)) => (Some(seq), note),
         None if asked => (None, "the device was not asked for it".to_owned()),
+        None if asked_over_network(journal) => {
+            let note = "it was asked over the network; its answers are in the run's sequence";
+            (None, note.to_owned())
+        }
         None => (None, "the device was not asked for anything".to_owned()),
     };
     Cause {
@@ -81,6 +85,11 @@ pub(super) fn of_fact(fact: Fact, expected: &Expected, party: Party, journal: &[
         note: Some(note),
         ..Cause::of(party)
     }
+}
+
+fn asked_over_network(journal: &[Entry]) -> bool {
+    let is_request = |entry: &Entry| matches!(entry.event, Event::HttpRequest { .. });
+    journal.iter().any(is_request)
 }
 
 /// The cause of an action that ended in another way than it should, from its journal.

@@ -7,7 +7,7 @@ use super::verdict::{Blame, Check, CheckVerdict, JournalLine, Place};
 use crate::fact::{Expected, Fact, Truth, Value, project, show};
 use crate::requirement::{Level, Party};
 use crate::role::{ActionReport, Ending};
-use crate::scenario::placeholder::Values;
+use crate::scenario::placeholder::{Told, Values};
 use crate::scenario::{Expectation, FactTest, JournalQuery, Literal, Outcome};
 
 /// What an expectation is judged by.
@@ -161,6 +161,7 @@ fn wanted(fact: Fact, test: &FactTest, scene: Scene<'_>) -> Expected {
         scratch: "",
         conformance: "",
         service: None,
+        told: &Told::NOTHING,
     };
     match test {
         FactTest::Absent => Expected { any_of: vec![None] },

@@ -23,7 +23,7 @@ use crate::role::console::ReferenceConsole;
 use crate::role::network::{Company, Field, Look};
 use crate::role::secure;
 use crate::role::setup::{Cast, Host};
-use crate::role::target::{ExternalAgent, ExternalApplication, KnownFailing, Site, Target};
+use crate::role::target::{ExternalAgent, ExternalApplication, KnownFailing, Side, Site, Target};
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
 use crate::scenario::{Action, Expectation, Order, Outcome, Role, Step, StepKind, changed_profile};
 
@@ -268,9 +268,28 @@ impl Engine<'_> {
             Role::Sca => needs.filter(|need| need.is_of_an_application()).collect(),
             _ => needs.collect(),
         };
-        let feature = target.lacks(&needs)?;
-        Some(format!("{} has no `{feature}`", target.name))
+        if let Some(feature) = target.lacks(&needs) {
+            return Some(format!("{} has no `{feature}`", target.name));
+        }
+        match target.side {
+            Side::Host => None,
+            Side::Network => out_of_reach(case).map(str::to_owned),
+        }
     }
+}
+
+/// Why a program that comes over the network has no part in the story.
+fn out_of_reach(case: &Case<'_>) -> Option<&'static str> {
+    let setup = &case.scenario.device;
+    let steps = &case.scenario.steps;
+    let strikes = |step: &Step| matches!(step.kind, StepKind::Fault(_));
+    if !matches!(setup.mode, Mode::Client | Mode::Admin) {
+        return Some("the device is not set up, so nobody has a login over the network");
+    }
+    if !setup.faults.is_empty() || steps.iter().any(strikes) {
+        return Some("its faults are those of the host's interface");
+    }
+    None
 }
 
 fn empty_run(case: &Case<'_>) -> Run {

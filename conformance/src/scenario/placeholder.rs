@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use amt_sim::Preset;
 use amt_sim::diagnostic::closest;
 
 use crate::fact::{Fact, Truth, show};
@@ -33,18 +34,20 @@ pub enum Place {
     Scratch,
     /// `{conformance}`: the program that is running. Target files only.
     Conformance,
-    /// `{otp}`: the one-time password of the run. Target files of services only, as all that follow.
+    /// `{otp}`: the one-time password of the run.
     Otp,
-    /// `{other.uuid}`: another machine of the same order, which nobody switches on.
+    /// `{other.uuid}`: another machine of the same order, which nobody switches on. Services only, as its password.
     OtherUuid,
     /// `{other.otp}`: its one-time password.
     OtherOtp,
-    /// `{hello.port}`: a port that is free, for Hello messages.
+    /// `{hello.port}`: a port that is free, for Hello messages. Services only.
     HelloPort,
     /// `{address}`: where the device is on the network.
     Address,
-    /// `{ca}`: a folder with what `amt-sim ca export` writes.
+    /// `{ca}`: a folder with what `amt-sim ca export` writes. Services only.
     Authority,
+    /// `{admin.password}`: of the account `admin`, on a device that is set up.
+    AdminPassword,
 }
 
 /// Which places a file may use.
@@ -54,6 +57,32 @@ pub enum Scope {
     Target,
     /// A target file, where it speaks of a service.
     Service,
+    /// A target file of a program that comes over the network.
+    Network,
+}
+
+/// The places of target files, and where each may stand.
+const PLACES: &[(&str, Place, &[Scope])] = &[
+    ("scratch", Place::Scratch, Scope::OF_TARGETS),
+    ("conformance", Place::Conformance, Scope::OF_TARGETS),
+    ("otp", Place::Otp, &[Scope::Service]),
+    ("other.uuid", Place::OtherUuid, &[Scope::Service]),
+    ("other.otp", Place::OtherOtp, &[Scope::Service]),
+    ("hello.port", Place::HelloPort, &[Scope::Service]),
+    ("address", Place::Address, &[Scope::Service, Scope::Network]),
+    ("ca", Place::Authority, &[Scope::Service]),
+    ("admin.password", Place::AdminPassword, &[Scope::Network]),
+];
+
+impl Scope {
+    const OF_TARGETS: &[Self] = &[Self::Target, Self::Service, Self::Network];
+
+    fn places(self) -> impl Iterator<Item = (&'static str, Place)> {
+        PLACES
+            .iter()
+            .filter(move |(_, _, scopes)| scopes.contains(&self))
+            .map(|(name, place, _)| (*name, *place))
+    }
 }
 
 /// What fills the places.
@@ -65,6 +94,22 @@ pub struct Values<'a> {
     pub conformance: &'a str,
     /// Only for a service.
     pub service: Option<&'a ServiceValues>,
+    /// What else the run gives its programs.
+    pub told: &'a Told,
+}
+
+/// What a program is told of one run, as text; empty where nobody told it.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// Where the device is on the network.
+    pub address: String,
+}
+
+impl Told {
+    /// For programs that need nothing.
+    pub const NOTHING: Self = Self {
+        address: String::new(),
+    };
 }
 
 /// What a service is told of the run.
@@ -187,37 +232,19 @@ impl Place {
             "device.hostname" => Some(Self::Hostname),
             "device.profile" => Some(Self::Profile),
             "seed" => Some(Self::Seed),
-            "scratch" if scope != Scope::Scenario => Some(Self::Scratch),
-            "conformance" if scope != Scope::Scenario => Some(Self::Conformance),
-            "otp" if scope == Scope::Service => Some(Self::Otp),
-            "other.uuid" if scope == Scope::Service => Some(Self::OtherUuid),
-            "other.otp" if scope == Scope::Service => Some(Self::OtherOtp),
-            "hello.port" if scope == Scope::Service => Some(Self::HelloPort),
-            "address" if scope == Scope::Service => Some(Self::Address),
-            "ca" if scope == Scope::Service => Some(Self::Authority),
-            _ => name
-                .strip_prefix("device.")
-                .and_then(Fact::named)
-                .map(Self::Device),
+            _ => match name.strip_prefix("device.") {
+                Some(fact) => Fact::named(fact).map(Self::Device),
+                None => scope
+                    .places()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, place)| place),
+            },
         };
         place.ok_or_else(|| {
             let mut known: Vec<String> =
                 Fact::names().map(|fact| format!("device.{fact}")).collect();
             known.extend(["device.hostname", "device.profile", "seed"].map(str::to_owned));
-            if scope != Scope::Scenario {
-                known.extend(["scratch", "conformance"].map(str::to_owned));
-            }
-            if scope == Scope::Service {
-                let places = [
-                    "otp",
-                    "other.uuid",
-                    "other.otp",
-                    "hello.port",
-                    "address",
-                    "ca",
-                ];
-                known.extend(places.map(str::to_owned));
-            }
+            known.extend(scope.places().map(|(known, _)| known.to_owned()));
             closest(name, known.iter().map(String::as_str))
                 .map(|near| format!("did you mean `{{{near}}}`?"))
         })
@@ -239,7 +266,11 @@ impl Place {
             Self::OtherUuid => values.service(|service| service.other_uuid.clone()),
             Self::OtherOtp => values.service(|service| service.other_otp.clone()),
             Self::HelloPort => values.service(|service| service.hello_port.to_string()),
-            Self::Address => values.service(|service| service.address.to_string()),
+            Self::Address => match values.service {
+                Some(service) => service.address.to_string(),
+                None => values.told.address.clone(),
+            },
+            Self::AdminPassword => Preset::PASSWORD.to_owned(),
             Self::Authority => values.service(|service| service.authority.clone()),
         }
     }
@@ -261,6 +292,7 @@ mod tests {
             scratch: "/tmp/x",
             conformance: "conformance",
             service: None,
+            told: &Told::NOTHING,
         };
         Template::parse(text, Scope::Target).unwrap().fill(values)
     }

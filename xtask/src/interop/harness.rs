@@ -24,12 +24,7 @@ pub(crate) fn checks(
 
 fn run(bench: &Bench, target: &str, more: &[&str], program: &Path) -> Result<()> {
     let folder = tools::clean_folder("conformance")?;
-    let name = if target == "meshcmd" {
-        "meshcmd"
-    } else {
-        "rpc"
-    };
-    let program = format!("{name}={}", program.display());
+    let program = format!("{target}={}", program.display());
     let arguments = [
         "run",
         "--target",

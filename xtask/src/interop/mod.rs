@@ -7,6 +7,7 @@ mod contract_go;
 mod expected;
 mod harness;
 mod in_setup;
+mod meshagent;
 mod meshcentral;
 mod meshcmd;
 mod napalm;
@@ -83,6 +84,7 @@ pub(crate) fn interop(arguments: &InteropArguments) -> Result<ExitCode> {
     );
     contract_go::checks(&bench, &mut table);
     meshcmd::checks(&bench, arguments.meshcmd.as_deref(), &mut table);
+    meshagent::checks(&bench, &mut table);
     meshcentral::checks(&bench, &mut table);
     napalm::checks(&bench, &mut table);
     rpc::checks(&bench, &arguments.rpc, &mut table);

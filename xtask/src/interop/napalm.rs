@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::expected::{Expected, Machine};
 use super::run::{Output, limited};
 use super::table::{Outcome, Table};
-use super::{Bench, tools};
+use super::{Bench, harness, tools};
 use crate::workspace;
 
 const PROGRAM: &str = "napalm-amt";
@@ -71,6 +71,8 @@ pub(crate) fn checks(bench: &Bench, table: &mut Table) {
         row("python -m napalm_amt.record", record(&python, &expected));
         drop(served);
     }
+    let stories = &["--filter", "discovery.configured-*"];
+    harness::checks(bench, PROGRAM, stories, &python, tools::NAPALM, table);
 }
 
 /// A device on the LAN side, until it is dropped.

@@ -25,7 +25,7 @@ use super::{Service, Target, Telling, telling};
 use crate::fact::{Fact, Truth};
 use crate::role::certificates::CertificateForm;
 use crate::role::{Ending, Process};
-use crate::scenario::placeholder::{ServiceValues, Values};
+use crate::scenario::placeholder::{ServiceValues, Told, Values};
 use crate::scenario::{HelloForm, Outcome, Scenario, StepKind};
 
 /// Password of the PFX file in `{ca}`.
@@ -109,7 +109,7 @@ impl ExternalApplication {
 }
 
 /// A loopback address of the run's own: an application knows a device by it.
-fn next_address() -> IpAddr {
+pub(super) fn next_address() -> IpAddr {
     static COUNT: AtomicU16 = AtomicU16::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     // Not the first nor the last of a network, which some programs refuse.
@@ -273,6 +273,7 @@ impl Site<'_> {
             scratch: &scratch,
             conformance: &conformance,
             service: Some(&self.values),
+            told: &Told::NOTHING,
         };
         for telling in &service.told {
             if let Telling::File { path, text } = telling {

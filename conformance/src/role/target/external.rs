@@ -1,4 +1,5 @@
-//! A real agent: runs what the target file says, under a virtual `/dev/mei0`, and reads what it prints.
+//! A real agent: runs what the target file says, under a virtual `/dev/mei0` or beside the device's ports on the
+//! network, and reads what it prints.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,16 +8,19 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use amt_sim::host::SharedDevice;
+use amt_sim::device::Interface;
 use amt_sim::host::backend::{Backend, Options};
+use amt_sim::host::local_ports::Reach;
+use amt_sim::host::{LocalPorts, SharedDevice};
 use serde_json::Value;
 
+use super::application::next_address;
 use super::extract::{Output, extract, find_json};
 use super::process::{Ended, Finished, Front, Invocation, run};
-use super::{CommandLine, Stream, Target};
+use super::{CommandLine, Side, Stream, Target};
 use crate::fact::{Fact, Facts, Truth};
 use crate::role::{ActionReport, Ending, Process, Wanted};
-use crate::scenario::placeholder::Values;
+use crate::scenario::placeholder::{Told, Values};
 use crate::scenario::{Action, Outcome, Template};
 
 /// A program under test.
@@ -24,14 +28,15 @@ use crate::scenario::{Action, Outcome, Template};
 pub struct ExternalAgent {
     target: Target,
     program: PathBuf,
-    backend: Backend,
+    /// None for one that never opens the device node.
+    backend: Option<Backend>,
 }
 
 /// Bytes of a program's output that a report shows.
 const SHOWN: usize = 4096;
 
 impl ExternalAgent {
-    pub fn new(target: Target, program: PathBuf, backend: Backend) -> Self {
+    pub fn new(target: Target, program: PathBuf, backend: Option<Backend>) -> Self {
         Self {
             target,
             program,
@@ -52,6 +57,21 @@ impl ExternalAgent {
                 return ActionReport::configuration(format!("no scratch folder: {error}"));
             }
         };
+        let reached = match self.target.side {
+            Side::Host => None,
+            Side::Network => {
+                let address = next_address();
+                match LocalPorts::open(device, Interface::Network, address, Reach::Loopback) {
+                    Ok(ports) => Some(ports),
+                    Err(why) => return ActionReport::configuration(why.to_string()),
+                }
+            }
+        };
+        let told = Told {
+            address: reached
+                .as_ref()
+                .map_or(String::new(), |ports| ports.address().to_string()),
+        };
         let truth = device.with(None, |device| Truth::of(device));
         let scratch_text = scratch.path.to_string_lossy();
         let conformance = std::env::current_exe().unwrap_or_default();
@@ -62,6 +82,7 @@ impl ExternalAgent {
             scratch: &scratch_text,
             conformance: &conformance,
             service: None,
+            told: &told,
         };
         for command in &self.target.commands {
             let reports: BTreeSet<_> = command.facts.keys().map(|fact| fact.feature()).collect();
@@ -69,15 +90,15 @@ impl ExternalAgent {
                 continue;
             }
             let invocation = self.invocation(command, values);
-            let front = Front {
+            let front = self.backend.map(|backend| Front {
                 device,
-                backend: self.backend,
+                backend,
                 options: Options {
                     as_root: self.target.as_root,
                     look: self.target.look,
                 },
-            };
-            let finished = match run(&invocation, Some(front)) {
+            });
+            let finished = match run(&invocation, front) {
                 Ok(finished) => finished,
                 Err(error) => {
                     let why = format!("cannot run {}: {error}", invocation.program.display());

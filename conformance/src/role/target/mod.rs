@@ -44,6 +44,8 @@ pub struct Target {
     /// How it tells its own version.
     pub version: Option<VersionCommand>,
     pub has: BTreeSet<Feature>,
+    /// From where it reaches the device.
+    pub side: Side,
     /// A command takes this long at most.
     pub time_limit: Duration,
     /// The program wants to be root.
@@ -111,6 +113,16 @@ words! {
         Stderr = "stderr",
         /// All of the one, then all of the other.
         Both = "both",
+    }
+}
+
+words! {
+    /// From where a program reaches the device.
+    Side {
+        /// It runs on the machine, and opens `/dev/mei0`.
+        Host = "host",
+        /// It comes over the network, with a login, to a device that is set up.
+        Network = "network",
     }
 }
 

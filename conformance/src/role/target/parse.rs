@@ -8,7 +8,9 @@ use regex::Regex;
 
 use super::extract::{Field, Output, Rule, Source};
 use super::service::parse_service;
-use super::{CommandLine, ExitCodes, KnownFailing, Stream, Target, VersionCommand, plain_value};
+use super::{
+    CommandLine, ExitCodes, KnownFailing, Side, Stream, Target, VersionCommand, plain_value,
+};
 use crate::document::{Findings, Located, Table, read};
 use crate::fact::{Fact, Feature, Value};
 use crate::glob::Glob;
@@ -29,10 +31,15 @@ fn parse_target(
     table: &Table<'_, '_>,
     findings: &Findings,
 ) -> Option<Target> {
-    // What a service is told may stand wherever its file has templates.
-    let scope = match table.has("service") {
-        true => Scope::Service,
-        false => Scope::Target,
+    let side = match table.has("side") {
+        true => word(table, findings, "side", Side::named, Side::ALL).unwrap_or(Side::Host),
+        false => Side::Host,
+    };
+    // What a program is told may stand wherever its file has templates.
+    let scope = match (table.has("service"), side) {
+        (true, _) => Scope::Service,
+        (false, Side::Network) => Scope::Network,
+        (false, Side::Host) => Scope::Target,
     };
     let name = table.require_string("name");
     let title = table.require_string("title");
@@ -77,7 +84,7 @@ fn parse_target(
     let commands = match service {
         // A service is judged by what the device sees of it.
         Some(_) => Vec::new(),
-        None => parse_commands(table, findings),
+        None => parse_commands(table, findings, scope),
     };
     let known_failing = parse_known(file, text, table, "known_failing");
     let known_flaky = parse_known(file, text, table, "known_flaky");
@@ -91,6 +98,7 @@ fn parse_target(
         get_it,
         version,
         has: has.iter().map(|feature| feature.value).collect(),
+        side,
         time_limit,
         as_root,
         look,
@@ -220,7 +228,7 @@ fn parse_output(table: &Table<'_, '_>, findings: &Findings) -> Output {
     word(table, findings, "output", Output::named, Output::ALL).unwrap_or(Output::Text)
 }
 
-fn parse_commands(table: &Table<'_, '_>, findings: &Findings) -> Vec<CommandLine> {
+fn parse_commands(table: &Table<'_, '_>, findings: &Findings, scope: Scope) -> Vec<CommandLine> {
     let mut commands = Vec::new();
     for entry in table.tables("command") {
         let action = word(
@@ -233,7 +241,7 @@ fn parse_commands(table: &Table<'_, '_>, findings: &Findings) -> Vec<CommandLine
         if action == Some(Action::ConsoleAsk) {
             findings.add(entry.span(), "the console is the harness's own");
         }
-        let args = parse_args(&entry, findings, Scope::Target);
+        let args = parse_args(&entry, findings, scope);
         let output = parse_output(&entry, findings);
         let stream = if entry.has("stream") {
             word(&entry, findings, "stream", Stream::named, Stream::ALL)
@@ -242,7 +250,7 @@ fn parse_commands(table: &Table<'_, '_>, findings: &Findings) -> Vec<CommandLine
         };
         let file = entry
             .string("file")
-            .and_then(|text| template(&text, findings, Scope::Target));
+            .and_then(|text| template(&text, findings, scope));
         let facts = match output {
             Output::Facts => reported_facts(&entry, findings),
             _ => parse_facts(&entry, findings, output),
