@@ -32,11 +32,11 @@ use amt_sim::host::port::MeiPort;
 use serde_json::json;
 
 pub use agent::Agent;
-pub use console::Console;
+pub use console::{Console, Orders, begun, called_off};
 pub use sca::{Job, Sca, Verdict};
 pub use sca_session::{Stop, Why};
 pub use stranger::Stranger;
-use talk::Tap;
+use talk::{Ear, Listener, Tap};
 
 use super::setup::{Host, Record, record};
 use super::{ActionReport, Clock, Ending, Misbehaviour};
@@ -88,6 +88,8 @@ pub struct Company {
     agent: Agent,
     sca: Sca,
     stranger: Stranger,
+    /// Of the machine at hand, as the SCA was told.
+    otp: Option<String>,
 }
 
 impl Company {
@@ -101,12 +103,13 @@ impl Company {
             agent: Agent::new(misbehaviour),
             sca: Sca::new(Seed(seed), misbehaviour),
             stranger: Stranger::new(Seed(seed)),
+            otp: None,
         }
     }
 
-    /// The one-time password that the SCA was to be told.
+    /// The one-time password that the SCA was told.
     pub fn otp(&self) -> Option<&str> {
-        self.console.otp()
+        self.otp.as_deref()
     }
 
     pub fn sca(&self) -> &Sca {
@@ -115,8 +118,25 @@ impl Company {
 
     /// Lets one of them act, and then looks at what the device is like.
     pub fn act(&mut self, action: Action, order: &Order, field: Field<'_>) -> ActionReport {
+        self.act_with(action, order, field, None, None)
+    }
+
+    /// The same with others in the place of agent and console.
+    pub fn act_with(
+        &mut self,
+        action: Action,
+        order: &Order,
+        field: Field<'_>,
+        agent: Option<&mut dyn Listener>,
+        console: Option<&mut dyn Orders>,
+    ) -> ActionReport {
         let mut facts = Facts::new();
-        let result = self.try_act(action, order, field, &mut facts);
+        let mut bundled = self.agent.on(field.host);
+        let agent: &mut dyn Listener = match agent {
+            Some(agent) => agent,
+            None => &mut bundled,
+        };
+        let result = self.try_act(action, order, field, agent, console, &mut facts);
         let mut report = ActionReport::done(facts);
         let good = match result {
             Ok(good) => good,
@@ -139,26 +159,31 @@ impl Company {
         action: Action,
         order: &Order,
         field: Field<'_>,
+        agent: &mut dyn Listener,
+        console: Option<&mut dyn Orders>,
         facts: &mut Facts,
     ) -> Result<bool, String> {
+        let console: &mut dyn Orders = match console {
+            Some(console) => console,
+            None => &mut self.console,
+        };
         match action {
             Action::ConsoleOrder => {
-                let mut agent = self.agent.on(field.host);
                 let mut tap = Tap::new(&mut self.sca);
-                self.console.order(&mut agent, &mut tap, order.otp)?;
+                let mut agent = Ear::new(agent);
+                let ordered = console.order(&mut agent, &mut tap, order.otp);
+                let here = agent.uuid();
+                let named = |(uuid, _): &&(String, Option<String>)| Some(uuid.as_str()) == here;
+                let order = tap.orders().iter().find(named);
+                self.otp = order.and_then(|(_, otp)| otp.clone());
+                ordered?;
                 if let Some(differ) = tap.passwords_differ() {
                     facts.insert(Fact::CONSOLE_PASSWORDS_DIFFER, json!(differ));
                 }
                 Ok(true)
             }
-            Action::AgentStart => {
-                let mut agent = self.agent.on(field.host);
-                self.console.start(&mut agent, facts)
-            }
-            Action::AgentStop => {
-                let mut agent = self.agent.on(field.host);
-                self.console.stop(&mut agent, facts)
-            }
+            Action::AgentStart => console.start(agent, facts),
+            Action::AgentStop => console.stop(agent, facts),
             Action::ScaAwaitHello => {
                 let Some(call) = field.lan.next_call(Self::HELLO_WITHIN) else {
                     return Err("no Hello came".to_owned());
