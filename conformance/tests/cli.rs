@@ -5,28 +5,19 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+#[path = "common/folder.rs"]
+mod folder;
+
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use amt_sim::host::backend;
 use rstest::rstest;
 use serde_json::Value;
 
-/// A folder of one test's own.
-struct Folder(PathBuf);
+use folder::Folder;
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("conformance-cli-{}-{count}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
     fn run(&self, args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_conformance"))
             .args(args)
@@ -39,12 +30,6 @@ impl Folder {
     fn report(&self) -> Value {
         let text = fs::read_to_string(self.0.join("report/report.json")).unwrap();
         serde_json::from_str(&text).unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -6,9 +6,11 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+#[path = "common/folder.rs"]
+mod folder;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 
 use amt_sim::Rules;
 use conformance::report::{
@@ -21,25 +23,7 @@ use conformance::scenario::Library;
 use rstest::rstest;
 use serde_json::Value;
 
-/// A folder of one test's own.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("conformance-evidence-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use folder::Folder;
 
 fn report_with(
     filter: &str,
@@ -117,7 +101,7 @@ fn every_verdict() -> Report {
 
 #[test]
 fn a_report_reads_back_and_is_drawn_the_same() {
-    let folder = Folder::new();
+    let folder = Folder::new("evidence");
     let report = every_verdict();
     report.write(&folder.0).unwrap();
     let again = Report::read(&folder.0).unwrap();
@@ -133,7 +117,7 @@ fn a_report_reads_back_and_is_drawn_the_same() {
 
 #[test]
 fn another_programs_file_is_refused() {
-    let folder = Folder::new();
+    let folder = Folder::new("evidence");
     fs::write(
         folder.0.join("report.json"),
         "{\"format\": \"x\", \"version\": 9}",
@@ -567,7 +551,7 @@ fn written(show_secrets: bool) -> (Folder, Files, Vec<Vec<u8>>) {
         list.push(MINE.as_bytes().to_vec());
         list.push(b"0nTheCommandLine".to_vec());
     });
-    let folder = Folder::new();
+    let folder = Folder::new("evidence");
     report.write(&folder.0).unwrap();
     write_bundle(&report, &folder.0.join("bundle")).unwrap();
     write_bundle(&report, &folder.0.join("bundle.zip")).unwrap();
@@ -682,7 +666,7 @@ fn conformance(folder: &Folder, args: &[&str], github: Option<&str>) -> std::pro
 
 #[test]
 fn the_command_line_writes_it_all() {
-    let folder = Folder::new();
+    let folder = Folder::new("evidence");
     let wrong = [
         "run",
         "--filter",

@@ -6,64 +6,27 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+#[path = "common/shelf.rs"]
+mod shelf;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
-use std::sync::OnceLock;
 
 use amt_sim::Rules;
-use conformance::requirement::Ledger;
 use conformance::role::Misbehaviour;
-use conformance::run::{Blame, Case, Choice, Engine, Plan, Run, Subject, Verdict, run_all};
-use conformance::scenario::{Library, Step, StepKind};
+use conformance::run::{Blame, Case, Run, Verdict};
+use conformance::scenario::{Step, StepKind};
 use rstest::rstest;
 
-struct Shelf {
-    ledger: Ledger,
-    library: Library,
-}
-
-fn shelf() -> &'static Shelf {
-    static SHELF: OnceLock<Shelf> = OnceLock::new();
-    SHELF.get_or_init(|| {
-        let ledger = Ledger::builtin().unwrap();
-        let library = Library::builtin(&ledger).unwrap();
-        Shelf { ledger, library }
-    })
-}
+use shelf::{cases, is_noticed, newest, run_cases};
 
 fn run(filter: Option<&str>, misbehaviour: Option<Misbehaviour>, rules: Rules) -> Vec<Run> {
-    let shelf = shelf();
-    let choice = Choice {
-        filter: filter.map(str::to_owned),
-        ..Choice::default()
-    };
-    let plan = Plan::new(&shelf.library, &shelf.ledger, &choice).unwrap();
-    run_cases(&plan.cases, misbehaviour, rules)
-}
-
-fn run_cases(cases: &[Case<'_>], misbehaviour: Option<Misbehaviour>, rules: Rules) -> Vec<Run> {
-    let engine = Engine {
-        ledger: &shelf().ledger,
-        subject: Subject::Reference,
-        misbehaviour,
-        rules,
-    };
-    let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let mut runs = Vec::new();
-    run_all(
-        cases,
-        jobs,
-        |case| engine.run(case),
-        |_| (),
-        |run| runs.push(run),
-    );
-    runs
+    run_cases(&cases(filter), misbehaviour, rules)
 }
 
 /// Scenarios of which some run shows that something is wrong.
 fn noticed(runs: &[Run]) -> BTreeSet<&str> {
     runs.iter()
-        .filter(|run| matches!(run.verdict, Verdict::Fail | Verdict::Warn))
+        .filter(|run| is_noticed(run))
         .map(|run| run.scenario.as_str())
         .collect()
 }
@@ -112,6 +75,7 @@ fn honest_roles_pass_everything() {
 #[case(Misbehaviour::InventsFacts, &["no-amt", "busy-for-ever", "uuid-zero", "uuid-ones", "status-not-success"])]
 #[case(Misbehaviour::MisreadsRecord, &["setup.signed", "setup.admin", "setup.unsigned"])]
 #[case(Misbehaviour::SendsAgain, &["setup.slow-answers", "setup.upgrade-returns-1", "setup.setup-returns-1"])]
+#[case(Misbehaviour::SkipsChain, &["setup.odca-broken-leaf", "setup.odca-expired", "setup.odca-five", "setup.odca-non-ca", "setup.odca-other-device", "setup.odca-other-root", "setup.odca-p256", "setup.odca-rom-misnamed", "setup.odca-self-signed", "setup.odca-wrong-cn", "setup.odca-wrong-order", "setup.odca-ws-man-leaf"])]
 #[case(Misbehaviour::ChangesTheDevice, &["capability", "mode-client"])]
 #[case(Misbehaviour::RecommendAbove15, &["recommend-secure"])]
 #[case(Misbehaviour::AlwaysSecure, &["recommend-legacy"])]
@@ -212,13 +176,8 @@ const ONLY_THE_END: [&str; 4] = [
 /// No scenario is decoration: each one notices at least one mistake, on one device at least.
 #[test]
 fn every_scenario_notices_something() {
-    let shelf = shelf();
-    let plan = Plan::new(&shelf.library, &shelf.ledger, &Choice::default()).unwrap();
-    let one_each: Vec<Case<'_>> = plan
-        .cases
-        .chunk_by(|a, b| a.scenario.id == b.scenario.id)
-        // The last device is the newest, and shows most.
-        .filter_map(|cases| cases.last().cloned())
+    let one_each: Vec<Case<'_>> = newest(None)
+        .into_iter()
         // The secure flow has tests of its own, and so has set-up over the network: network_honesty.rs. What is about
         // certificates tries the device, not a role: a rule that is out shows there.
         .filter(|case| !case.scenario.id.starts_with("certificates."))
@@ -243,7 +202,7 @@ fn every_scenario_notices_something() {
             .cloned()
             .collect();
         for run in run_cases(&cases, Some(*mistake), Rules::default()) {
-            if matches!(run.verdict, Verdict::Fail | Verdict::Warn)
+            if is_noticed(&run)
                 && let Some(list) = killers.get_mut(&run.scenario)
             {
                 list.push(*mistake);

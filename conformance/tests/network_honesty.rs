@@ -6,15 +6,16 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+#[path = "common/shelf.rs"]
+mod shelf;
+
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
-use std::sync::OnceLock;
 
 use amt_sim::Rules;
-use conformance::requirement::Ledger;
 use conformance::role::Misbehaviour;
-use conformance::run::{Blame, Case, Choice, Engine, Plan, Run, Subject, Verdict, run_all};
-use conformance::scenario::Library;
+use conformance::run::{Blame, Run, Verdict};
+
+use shelf::{is_noticed, newest, run_cases, shelf};
 
 /// Every mistake, and the scenarios that notice it, each with a requirement that fails.
 #[rustfmt::skip]
@@ -76,55 +77,6 @@ const RULES: &[(&str, &[&str])] = &[
     ("device.amthi.otp-state", &["flow.configured-already"]),
 ];
 
-struct Shelf {
-    ledger: Ledger,
-    library: Library,
-}
-
-fn shelf() -> &'static Shelf {
-    static SHELF: OnceLock<Shelf> = OnceLock::new();
-    SHELF.get_or_init(|| {
-        let ledger = Ledger::builtin().unwrap();
-        let library = Library::builtin(&ledger).unwrap();
-        Shelf { ledger, library }
-    })
-}
-
-/// One run of each scenario, on the newest device that it takes.
-fn run(filter: &str, misbehaviour: Option<Misbehaviour>, rules: &Rules) -> Vec<Run> {
-    let shelf = shelf();
-    let choice = Choice {
-        filter: Some(filter.to_owned()),
-        ..Choice::default()
-    };
-    let plan = Plan::new(&shelf.library, &shelf.ledger, &choice).unwrap();
-    let cases: Vec<Case<'_>> = plan
-        .cases
-        .chunk_by(|a, b| a.scenario.id == b.scenario.id)
-        .filter_map(|cases| cases.last().cloned())
-        .collect();
-    let engine = Engine {
-        ledger: &shelf.ledger,
-        subject: Subject::Reference,
-        misbehaviour,
-        rules: rules.clone(),
-    };
-    let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let mut runs = Vec::new();
-    run_all(
-        &cases,
-        jobs,
-        |case| engine.run(case),
-        |_| (),
-        |run| runs.push(run),
-    );
-    runs
-}
-
-fn is_noticed(run: &Run) -> bool {
-    matches!(run.verdict, Verdict::Fail | Verdict::Warn)
-}
-
 #[test]
 fn every_mistake_is_noticed_where_it_should_be() {
     let mut wrong = Vec::new();
@@ -135,7 +87,8 @@ fn every_mistake_is_noticed_where_it_should_be() {
             name if name.starts_with("agent-") => Blame::Agent,
             _ => Blame::Sca,
         };
-        let runs = run(&names.join(", "), Some(*mistake), &Rules::default());
+        let cases = newest(Some(&names.join(", ")));
+        let runs = run_cases(&cases, Some(*mistake), Rules::default());
         for (scenario, requirement) in *scenarios {
             let run = runs.iter().find(|run| run.scenario == *scenario);
             let checks = run.map_or(&[][..], |run| run.checks.as_slice());
@@ -188,7 +141,8 @@ fn a_rule_that_is_gone_is_noticed() {
     for (rule, scenarios) in RULES {
         let mut rules = Rules::default();
         rules.knock_out(rule).unwrap();
-        for run in run(&scenarios.join(", "), None, &rules) {
+        let cases = newest(Some(&scenarios.join(", ")));
+        for run in run_cases(&cases, None, rules) {
             assert!(is_noticed(&run), "{} is silent about {rule}", run.id);
         }
     }

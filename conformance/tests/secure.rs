@@ -6,67 +6,15 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-use std::num::NonZeroUsize;
-use std::sync::OnceLock;
+#[path = "common/shelf.rs"]
+mod shelf;
 
 use amt_sim::Rules;
-use conformance::requirement::Ledger;
 use conformance::role::Misbehaviour::{self, *};
-use conformance::run::{Blame, Case, Choice, Engine, Plan, Run, Subject, Verdict, run_all};
-use conformance::scenario::Library;
+use conformance::run::Blame;
 use rstest::rstest;
 
-struct Shelf {
-    ledger: Ledger,
-    library: Library,
-}
-
-fn shelf() -> &'static Shelf {
-    static SHELF: OnceLock<Shelf> = OnceLock::new();
-    SHELF.get_or_init(|| {
-        let ledger = Ledger::builtin().unwrap();
-        let library = Library::builtin(&ledger).unwrap();
-        Shelf { ledger, library }
-    })
-}
-
-/// The newest device of each scenario, which shows most.
-fn cases(filter: &str) -> Vec<Case<'static>> {
-    let choice = Choice {
-        filter: Some(filter.to_owned()),
-        ..Choice::default()
-    };
-    let shelf = shelf();
-    let plan = Plan::new(&shelf.library, &shelf.ledger, &choice).unwrap();
-    let by_scenario = plan
-        .cases
-        .chunk_by(|a, b| a.scenario.id == b.scenario.id)
-        .filter_map(|cases| cases.last().cloned());
-    by_scenario.collect()
-}
-
-fn run(cases: &[Case<'_>], misbehaviour: Option<Misbehaviour>, rules: Rules) -> Vec<Run> {
-    let engine = Engine {
-        ledger: &shelf().ledger,
-        subject: Subject::Reference,
-        misbehaviour,
-        rules,
-    };
-    let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let mut runs = Vec::new();
-    run_all(
-        cases,
-        jobs,
-        |case| engine.run(case),
-        |_| (),
-        |run| runs.push(run),
-    );
-    runs
-}
-
-fn is_noticed(run: &Run) -> bool {
-    matches!(run.verdict, Verdict::Fail | Verdict::Warn)
-}
+use shelf::{is_noticed, newest, run_cases};
 
 /// Every mistake, and scenarios that are there to notice it.
 #[rstest]
@@ -96,13 +44,18 @@ fn is_noticed(run: &Run) -> bool {
 #[case(ScaSkipsDates, &["expired", "expired-authority", "not-yet-valid"])]
 #[case(ScaSkipsPlatform, &["wrong-upid", "other-device"])]
 #[case(ScaSkipsLists, &["revoked-leaf", "revoked-kernel", "revoked-rom", "revoked-intermediate"])]
+#[case(ScaForgivesLists, &["lists-missing", "lists-outdated", "lists-forged"])]
 #[case(ScaLeavesMebx, &["mebx-password"])]
 fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str]) {
     let filter: Vec<String> = scenarios
         .iter()
         .map(|name| format!("secure.{name}"))
         .collect();
-    for run in run(&cases(&filter.join(", ")), Some(mistake), Rules::default()) {
+    for run in run_cases(
+        &newest(Some(&filter.join(", "))),
+        Some(mistake),
+        Rules::default(),
+    ) {
         assert!(
             is_noticed(&run),
             "{} is silent about {mistake}: {:#?}",
@@ -114,6 +67,33 @@ fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str
     }
 }
 
+/// The application judges the chain by the same verifier, where no hash is told beforehand: a check that is left out is
+/// noticed by the scenario that is there for it, and by no other.
+#[rstest]
+#[case(ScaSkipsLeafName, &["wrong-cn", "ws-man-leaf"])]
+#[case(ScaSkipsRomName, &["rom-misnamed"])]
+#[case(ScaSkipsOrder, &["wrong-order"])]
+#[case(ScaSkipsSignature, &["broken-leaf"])]
+#[case(ScaSkipsRoot, &["other-root"])]
+#[case(ScaSkipsAuthority, &["non-ca"])]
+#[case(ScaSkipsCurve, &["p256"])]
+#[case(ScaSkipsDates, &["expired"])]
+#[case(ScaSkipsPlatform, &["other-device"])]
+#[case(ScaSkipsLength, &["five"])]
+#[case(ScaTakesSelfSigned, &["self-signed"])]
+fn a_check_of_the_application_that_is_left_out_is_noticed(
+    #[case] mistake: Misbehaviour,
+    #[case] scenarios: &[&str],
+) {
+    let wrong = run(&cases("setup.odca-*"), Some(mistake), Rules::default());
+    let noticed: Vec<&str> = wrong
+        .iter()
+        .filter(|run| is_noticed(run))
+        .filter_map(|run| run.scenario.strip_prefix("setup.odca-"))
+        .collect();
+    assert_eq!(noticed, scenarios, "{mistake}");
+}
+
 #[rstest]
 #[case("device.setup.announced-leaf", "sca-other-leaf")]
 #[case("device.setup.peer-judged", "sca-wrong-suffix")]
@@ -123,7 +103,7 @@ fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str
 fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenario: &str) {
     let mut rules = Rules::default();
     rules.knock_out(rule).unwrap();
-    for run in run(&cases(&format!("secure.{scenario}")), None, rules) {
+    for run in run_cases(&newest(Some(&format!("secure.{scenario}"))), None, rules) {
         assert!(is_noticed(&run), "{} is silent about {rule}", run.scenario);
     }
 }
@@ -131,12 +111,12 @@ fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenario: &str) {
 /// No scenario is decoration: each one notices some mistake.
 #[test]
 fn every_scenario_notices_something() {
-    let mut silent = cases("secure.*");
+    let mut silent = newest(Some("secure.*"));
     for mistake in Misbehaviour::ALL {
         if !mistake.is_of_secure_flow() {
             continue;
         }
-        let runs = run(&silent, Some(*mistake), Rules::default());
+        let runs = run_cases(&silent, Some(*mistake), Rules::default());
         let noticed: Vec<&str> = runs
             .iter()
             .filter(|run| is_noticed(run))

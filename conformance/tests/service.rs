@@ -6,25 +6,13 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-use std::path::{Path, PathBuf};
+#[path = "common/folder.rs"]
+mod folder;
+
+use std::path::Path;
 use std::process::{Command, Output};
 
-/// A folder of the test's own, gone afterwards.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("service-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use folder::Folder;
 
 fn run(target: &str, scenario: &str, folder: &Path) -> (Output, serde_json::Value) {
     let output = Command::new(env!("CARGO_BIN_EXE_conformance"))

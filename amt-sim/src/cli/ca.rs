@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::CommandError;
 use super::ca_odca::{self, OdcaArguments};
+use super::revocation::{self, ServeListsArguments};
 
 #[derive(Debug, Args)]
 pub(crate) struct CaArguments {
@@ -35,6 +36,8 @@ enum Action {
     },
     /// Write the on-die root, the chain that a device shows, revocation lists, and wrong chains into a folder.
     Odca(OdcaArguments),
+    /// Serve the revocation lists of on-die authorities over HTTP, until stopped.
+    Serve(ServeListsArguments),
     /// List the chains of the laboratory and what a device says to each of them.
     List {
         /// The device: its generation decides.
@@ -78,6 +81,7 @@ pub(crate) fn ca(arguments: CaArguments) -> Result<ExitCode, CommandError> {
             json,
         } => list::list(&profile, &name, json)?,
         Action::Odca(arguments) => ca_odca::export(&arguments)?,
+        Action::Serve(arguments) => return revocation::serve(&arguments),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use amt_sim::Profile;
 use amt_sim::device::Seed;
 use amt_sim::hex;
-use amt_sim::pki::{ChainForm, OnDieChain, Turn, WrongChain, pem, revocation_lists};
+use amt_sim::pki::{
+    ChainForm, ListForm, OnDieChain, Platform, Turn, WrongChain, pem, revocation_lists,
+};
 use clap::Args;
 
 use super::CommandError;
@@ -31,15 +33,15 @@ pub(crate) struct OdcaArguments {
 
 pub(crate) fn export(arguments: &OdcaArguments) -> Result<(), CommandError> {
     let profile = Profile::builtin(&arguments.profile)?;
-    if !profile.capabilities.on_die_ca {
+    let Some(platform) = Platform::of(&profile) else {
         let name = &profile.name;
         return Err(format!(
             "firmware of {name} has no on-die authority; take a profile of AMT 15 or later"
         )
         .into());
-    }
-    let amt = profile.firmware.parts()[0];
-    let family = &profile.platform.family;
+    };
+    let Platform { family, amt } = &platform;
+    let amt = *amt;
     let seed = Seed(arguments.seed);
     let chain = OnDieChain::for_device(seed, family, amt)?;
     let folder = &arguments.folder;
@@ -51,8 +53,8 @@ pub(crate) fn export(arguments: &OdcaArguments) -> Result<(), CommandError> {
     )?;
     let shown = chain.shown(ChainForm::Six);
     write(folder, "chain.pem", bundle(shown).as_bytes())?;
-    for list in revocation_lists(family, amt)? {
-        write(&folder.join("crls"), &list.file, &list.der)?;
+    for list in revocation_lists([&platform], ListForm::Right)? {
+        write(&folder.join("crls"), list.file(), &list.der)?;
     }
     for wrong in WrongChain::ALL {
         let exhibit = wrong.exhibit(seed, family, amt, Turn::default())?;

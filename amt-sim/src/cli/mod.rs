@@ -7,6 +7,7 @@ mod contract;
 mod demo;
 mod device_args;
 mod profiles;
+mod revocation;
 mod run;
 mod serve;
 

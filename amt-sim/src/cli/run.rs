@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use clap::{Args, ValueEnum};
 
 use super::CommandError;
 use super::device_args::DeviceArguments;
+use super::revocation;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
@@ -54,6 +55,16 @@ pub(crate) struct RunArguments {
         default_missing_value = "program"
     )]
     inject_odca_root: Option<Whose>,
+    /// Serve the revocation lists that the device's on-die chain names over HTTP at this loopback address and port: see
+    /// docs/secure-flow.md [default: a free port].
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = revocation::ANYWHERE
+    )]
+    crls: Option<SocketAddr>,
     /// Do not say which back end was chosen, nor in which process a root was replaced.
     #[arg(long, short)]
     quiet: bool,
@@ -103,6 +114,13 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
         .lan
         .map(|address| LocalPorts::open(&device, Interface::Network, address, Reach::Loopback))
         .transpose()?;
+    let lists = arguments
+        .crls
+        .map(|address| revocation::beside([&device], address, Reach::Loopback))
+        .transpose()?;
+    if let Some(lists) = lists.as_ref().filter(|_| !arguments.quiet) {
+        eprintln!("amt-sim: revocation lists at {}", revocation::url(lists));
+    }
     let hello = arguments.device.say_hello(&device, arguments.lan)?;
     let (name, rest) = arguments
         .program
@@ -148,6 +166,9 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
     hello.stop()?;
     for ports in [ports, lan].into_iter().flatten() {
         ports.stop()?;
+    }
+    if let Some(lists) = lists {
+        lists.stop()?;
     }
     if let Some(injector) = injector {
         match injector.result() {

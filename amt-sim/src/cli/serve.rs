@@ -1,6 +1,6 @@
 //! `amt-sim serve`: a device, or many, that stay on until they are told to stop.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,13 +9,14 @@ use amt_sim::host::limits::{self, Room};
 use amt_sim::host::local_ports::Reach;
 use amt_sim::host::signals::StopSignal;
 use amt_sim::host::socket::MeiSocket;
-use amt_sim::host::{Fleet, Member, Names, SharedDevice};
+use amt_sim::host::{Fleet, Member, Names, RevocationServer, SharedDevice};
 use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::CommandError;
 use super::addresses::Addresses;
 use super::device_args::DeviceArguments;
+use super::revocation;
 
 /// Each MEI socket is served by a thread of its own.
 const MOST_MEI_SOCKETS: u32 = 256;
@@ -42,6 +43,16 @@ pub(crate) struct ServeArguments {
     /// folder, with a socket for each, which is called by its seed.
     #[arg(long, value_name = "PATH")]
     mei_socket: Option<PathBuf>,
+    /// Serve the revocation lists that the device's on-die chain names over HTTP at this loopback address and port: see
+    /// docs/secure-flow.md [default: a free port].
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = revocation::ANYWHERE
+    )]
+    crls: Option<SocketAddr>,
     /// Say in JSON when the device is ready.
     #[arg(long)]
     json: bool,
@@ -71,12 +82,20 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError>
             sockets.push(MeiSocket::open(path, &offer.member.device)?);
         }
     }
+    let lists = arguments.crls.map(|address| {
+        let devices = offers.iter().map(|offer| &offer.member.device);
+        revocation::beside(devices, address, reach)
+    });
+    let lists = lists.transpose()?;
     match arguments.json {
-        true => println!("{}", arguments.as_json(&offers)),
-        false => println!("{}", as_line(&offers)),
+        true => println!("{}", arguments.as_json(&offers, lists.as_ref())),
+        false => println!("{}", as_line(&offers, lists.as_ref())),
     }
     stop.wait(None);
     fleet.stop()?;
+    if let Some(lists) = lists {
+        lists.stop()?;
+    }
     for socket in sockets {
         socket.stop()?;
     }
@@ -142,7 +161,7 @@ impl ServeArguments {
         Ok(())
     }
 
-    fn as_json(&self, offers: &[Offer]) -> serde_json::Value {
+    fn as_json(&self, offers: &[Offer], lists: Option<&RevocationServer>) -> serde_json::Value {
         let devices: Vec<serde_json::Value> = offers.iter().map(Offer::as_json).collect();
         let mut ready = match devices.as_slice() {
             [one] => one.clone(),
@@ -157,6 +176,9 @@ impl ServeArguments {
         };
         if let Some(path) = self.device.journal() {
             ready["journal"] = json!(path);
+        }
+        if let Some(lists) = lists {
+            ready["revocation_lists"] = json!(revocation::url(lists));
         }
         ready
     }
@@ -184,7 +206,12 @@ fn identity(device: &SharedDevice) -> (String, String) {
     })
 }
 
-fn as_line(offers: &[Offer]) -> String {
+fn as_line(offers: &[Offer], lists: Option<&RevocationServer>) -> String {
+    let lists = lists.map(|lists| format!(", revocation lists at {}", revocation::url(lists)));
+    as_devices(offers) + &lists.unwrap_or_default()
+}
+
+fn as_devices(offers: &[Offer]) -> String {
     let [first, .., last] = offers else {
         return offers.first().map_or_else(String::new, |offer| {
             let (uuid, profile) = identity(&offer.member.device);

@@ -14,7 +14,7 @@ mod head;
 mod lock;
 mod nonce;
 mod pages;
-mod parser;
+pub(crate) mod parser;
 mod response;
 mod runtime;
 mod secure;

@@ -22,7 +22,7 @@ pub(crate) mod test_client;
 pub use authority::{AuthorityError, PROVISIONING_EKU, PROVISIONING_OU, ProvisioningIdentity, pem};
 pub use chain::ChainRefusal;
 pub use odca::{ChainForm, OnDieChain};
-pub use odca_crl::{RevocationList, revocation_lists};
+pub use odca_crl::{ListForm, Platform, RevocationList, revocation_lists};
 pub use odca_wrong::{Exhibit, Turn, WrongChain};
 pub use self_signed::SelfSigned;
 

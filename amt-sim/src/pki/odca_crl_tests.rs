@@ -8,8 +8,15 @@ use super::super::{OnDieChain, Turn, WrongChain};
 use super::*;
 use crate::device::Seed;
 
+fn platform(family: &str, amt: u16) -> Platform {
+    Platform {
+        family: family.to_owned(),
+        amt,
+    }
+}
+
 fn lists() -> Vec<RevocationList> {
-    revocation_lists("LNL", 20).unwrap()
+    revocation_lists([&platform("LNL", 20)], ListForm::Right).unwrap()
 }
 
 fn subject(der: &[u8]) -> String {
@@ -21,12 +28,12 @@ fn subject(der: &[u8]) -> String {
 fn four_lists_each_signed_by_its_authority() {
     let chain = OnDieChain::for_device(Seed(3), "LNL", 20).unwrap();
     let lists = lists();
-    let files: Vec<&str> = lists.iter().map(|list| list.file.as_str()).collect();
+    let files: Vec<&str> = lists.iter().map(|list| list.file()).collect();
     assert_eq!(
         files,
         [
             "OnDie_CA.crl",
-            "OnDie_CA_CSME_Product.crl",
+            "ODCA_CA2_CSME_Product.crl",
             "LNL_00003648_OnDie_CA.crl",
             "ODCA_CA2_CSME_Indirect.crl"
         ]
@@ -64,7 +71,7 @@ fn what_the_laboratory_shows_is_on_its_list(
         .shown;
     let (_, certificate) = X509Certificate::from_der(&shown[at]).unwrap();
     let lists = lists();
-    let list = lists.iter().find(|list| list.file == file).unwrap();
+    let list = lists.iter().find(|list| list.file() == file).unwrap();
     let (_, list) = CertificateRevocationList::from_der(&list.der).unwrap();
     let entry = list
         .iter_revoked_certificates()
@@ -91,4 +98,44 @@ fn what_the_laboratory_shows_is_on_its_list(
         let mut entries = list.iter_revoked_certificates();
         assert!(!entries.any(|entry| entry.user_certificate == other.tbs_certificate.serial));
     }
+}
+
+/// Platforms with the same authority above them share its lists; the others have their own at other addresses.
+#[test]
+fn one_list_an_address() {
+    let platforms = [
+        platform("LNL", 20),
+        platform("ADL", 16),
+        platform("TGL", 15),
+        platform("LNL", 20),
+    ];
+    let lists = revocation_lists(&platforms, ListForm::Right).unwrap();
+    let entries = |file: &str| {
+        let mut found = lists.iter().filter(|list| list.file() == file);
+        let list = found.next().unwrap();
+        assert!(found.next().is_none(), "{file}");
+        let (_, list) = CertificateRevocationList::from_der(&list.der).unwrap();
+        list.iter_revoked_certificates().count()
+    };
+    // Of two generations of intermediate authorities; of two platforms three each.
+    assert_eq!(entries("OnDie_CA.crl"), 1);
+    assert_eq!(entries("ODCA_CA2_CSME_Indirect.crl"), 6);
+    assert_eq!(entries("OnDie_CA_CSME_Indirect.crl"), 3);
+    assert_eq!(entries("ODCA_CA2_CSME_Product.crl"), 1);
+    assert_eq!(lists.len(), 8);
+}
+
+#[test]
+fn wrong_lists_are_wrong_in_one_way() {
+    let made = |form| {
+        let lists = revocation_lists([&platform("LNL", 20)], form).unwrap();
+        let (_, list) = CertificateRevocationList::from_der(&lists[0].der).unwrap();
+        (
+            list.tbs_cert_list.as_ref().to_vec(),
+            list.next_update().unwrap().to_string(),
+        )
+    };
+    let right = made(ListForm::Right);
+    assert_eq!(made(ListForm::Forged), right);
+    assert!(made(ListForm::Outdated).1.contains("2025"));
 }

@@ -190,7 +190,8 @@ impl Names {
         let file = match place {
             Place::Root => return None,
             Place::Intermediate => "OnDie_CA.crl".to_owned(),
-            Place::Issuing => "OnDie_CA_CSME_Product.crl".to_owned(),
+            // The first generation's is seen. Another authority signs that of the second, so it has another address.
+            Place::Issuing => format!("{generation}_CSME_Product.crl"),
             Place::Rom => format!("{}_{number}_OnDie_CA.crl", self.family),
             Place::Kernel | Place::Amt | Place::Leaf => format!("{generation}_CSME_Indirect.crl"),
         };

@@ -18,12 +18,14 @@ mod credential;
 mod failure;
 mod hello;
 mod key_log;
+mod server_judge;
 mod stream;
 mod trust;
 
 pub use credential::{Credential, CredentialError};
 pub use failure::{Failure, FailureKind};
 pub use key_log::KeyLog;
+pub use server_judge::{AnyServer, JudgedServer, ServerJudge};
 pub use stream::{ClientCertificates, Established, Settings, TlsStream, Version};
 pub use trust::{Alert, Judge, Untrusted, ends_at_root};
 

@@ -5,18 +5,16 @@ use std::sync::{Arc, LazyLock};
 
 use rsa::pkcs8::DecodePrivateKey;
 use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, ClientConnection, ResolvesClientCert};
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
-use rustls::{
-    DigitallySignedStruct, Error, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion,
-};
+use rustls::{Error, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion};
 use sha2::{Digest, Sha256};
 
 use super::credential::provider;
-use super::{ClientCertificates, Credential, Settings, TlsStream, Version};
+use super::{
+    AnyServer, ClientCertificates, Credential, JudgedServer, Settings, TlsStream, Version,
+};
 use crate::pki::{ProvisioningIdentity, SelfSigned};
 
 pub(crate) static CREDENTIAL: LazyLock<Credential> = LazyLock::new(|| {
@@ -42,49 +40,6 @@ pub(crate) fn stream(versions: &[Version], asked: ClientCertificates) -> TlsStre
     )
 }
 
-/// Accepts any server certificate.
-#[derive(Debug)]
-struct Anyone;
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &provider().signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &provider().signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
 /// A client that speaks one version, with [`CLIENT`] or without a certificate.
 pub(crate) fn client(version: Version, with_certificate: bool) -> ClientConnection {
     let shown = (CLIENT.chain.as_slice(), CLIENT.key.as_slice());
@@ -104,7 +59,7 @@ pub(crate) fn client_with(
         .with_protocol_versions(&[version])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone));
+        .with_custom_certificate_verifier(JudgedServer::by(AnyServer));
     let config = match shown {
         Some((chain, key)) => {
             let chain = chain.iter().cloned().map(CertificateDer::from);
@@ -135,7 +90,7 @@ pub(crate) fn client_holding(version: Version, chain: &[Vec<u8>], key: &[u8]) ->
         .with_protocol_versions(&[version])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone))
+        .with_custom_certificate_verifier(JudgedServer::by(AnyServer))
         .with_client_cert_resolver(Arc::new(Shows(shown)));
     let name = ServerName::try_from("vpro.corp.example").unwrap();
     ClientConnection::new(Arc::new(config), name).unwrap()

@@ -87,6 +87,26 @@ struct Spec {
     expected: fn(&Truth) -> Expected,
 }
 
+/// Reasons for which an on-die chain is not believed.
+const REFUSALS: &[&str] = &[
+    "no-hash",
+    "leaf-hash",
+    "self-signed",
+    "length",
+    "unreadable",
+    "leaf-name",
+    "rom-name",
+    "order",
+    "authority",
+    "curve",
+    "signature",
+    "root",
+    "validity",
+    "platform",
+    "revoked",
+    "list",
+];
+
 macro_rules! facts {
     ($($(#[doc = $doc:literal])+ $constant:ident = $name:literal, $feature:ident, $kind:expr, $expected:expr;)*) => {
         #[expect(
@@ -238,12 +258,14 @@ facts! {
     STRANGER_WRITES = "stranger.writes", NetworkSetup, Kind::Number, truth::nobody_knows;
     /// Connections from the SCA to addresses that are not the device's.
     STRANGER_CALLS = "stranger.calls", NetworkSetup, Kind::Number, truth::nobody_knows;
+    /// Why the application does not believe the chain of a device that speaks TLS only.
+    SETUP_REFUSAL = "setup.refusal", HostSetup, Kind::Word(REFUSALS), truth::nobody_knows;
     /// How far the secure flow came.
     SECURE_STAGE = "secure.stage", SecureSetup, Kind::Word(&["discovered", "armed", "configured", "confirmed", "managed"]), truth::nobody_knows;
     /// The device took StartConfigurationHBased.
     SECURE_ARMED = "secure.armed", SecureSetup, Kind::Flag, truth::nobody_knows;
     /// Why the SCA does not believe the device's chain.
-    SECURE_REFUSAL = "secure.refusal", SecureSetup, Kind::Word(&["no-hash", "leaf-hash", "self-signed", "length", "unreadable", "leaf-name", "rom-name", "order", "authority", "curve", "signature", "root", "validity", "platform", "revoked", "list"]), truth::nobody_knows;
+    SECURE_REFUSAL = "secure.refusal", SecureSetup, Kind::Word(REFUSALS), truth::nobody_knows;
     /// What the agent says of the end.
     SECURE_CONCLUSION = "secure.conclusion", SecureSetup, Kind::Word(&["activated", "not-activated", "unknown"]), truth::nobody_knows;
     /// Status of the StopConfiguration with which the agent gave up.

@@ -7,6 +7,7 @@ pub mod agent;
 pub mod certificates;
 pub mod console;
 pub mod network;
+pub mod on_die;
 pub mod secure;
 pub mod setup;
 pub mod target;
@@ -206,6 +207,8 @@ words! {
         DropsSignature = "drops-signature",
         /// Application: sends the request that changes the mode a second time, without a look at the device.
         SendsAgain = "sends-again",
+        /// Application: logs in over TLS to whoever shows any certificate.
+        SkipsChain = "skips-chain",
         /// Server: hashes the hash once more before it signs.
         ServerHashesAgain = "server-hashes-again",
         /// Server: signs with another key than the certificate's.
@@ -336,6 +339,8 @@ words! {
         ScaSkipsPlatform = "sca-skips-platform",
         /// SCA: looks at no revocation list.
         ScaSkipsLists = "sca-skips-lists",
+        /// SCA: takes a revocation list that is missing, outdated or of nobody knows whom for one with nobody on it.
+        ScaForgivesLists = "sca-forgives-lists",
         /// SCA: commits through the host without setting the password of MEBx.
         ScaLeavesMebx = "sca-leaves-mebx",
     }

@@ -20,7 +20,7 @@ pub(crate) use expectation::journal_kinds;
 pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
 pub use order::{
     Anchors, Announces, ChainForm, HashForm, HelloForm, HelloSource, LooksAt, LooksFor, NonceForm,
-    Order, OtpForm, RogueClock, RogueSigns, SendForm, SignatureForm, StandIn, Way,
+    Order, OtpForm, Published, RogueClock, RogueSigns, SendForm, SignatureForm, StandIn, Way,
 };
 pub(crate) use parse::changed_profile;
 pub use parse::parse;

@@ -151,6 +151,19 @@ words! {
 }
 
 words! {
+    /// What is found where the certificates say that revocation lists are.
+    Published {
+        Right = "right",
+        /// There are none.
+        Nothing = "nothing",
+        /// They should have been replaced long ago.
+        Outdated = "outdated",
+        /// Somebody else signed them.
+        Forged = "forged",
+    }
+}
+
+words! {
     /// What a stranger's Hello looks like.
     HelloForm {
         /// The device's own, once more.
@@ -240,6 +253,7 @@ pub struct Order {
     pub from: HelloSource,
     pub stand_in: StandIn,
     pub looks_for: LooksFor,
+    pub lists: Published,
     pub anchors: Anchors,
     pub announces: Announces,
 }
@@ -263,6 +277,7 @@ impl Default for Order {
             from: HelloSource::Device,
             stand_in: StandIn::NoOtp,
             looks_for: LooksFor::Platform,
+            lists: Published::Right,
             anchors: Anchors::Root,
             announces: Announces::Leaf,
         }
@@ -329,6 +344,7 @@ impl Order {
                     "looks_for",
                     LooksFor::ALL,
                 );
+                set(&mut order.lists, table, findings, "lists", Published::ALL);
                 set(&mut order.anchors, table, findings, "knows", Anchors::ALL);
                 set(
                     &mut order.announces,

@@ -4,6 +4,7 @@
 //! first request under a login is answered with a challenge; the nonce then serves for all that follow, until the device
 //! asks for a new one. Whoever is known by a client certificate needs no login.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use amt_sim::hex;
@@ -15,7 +16,7 @@ use super::http::{self, HttpError, Response};
 use super::lme::{Lme, LmeError};
 use super::pipe::{Dialer, LmeDialer, Pipe, PipeError};
 use super::soap::{self, Element, Fault, Operation, Selectors, SoapError};
-use super::tls::{TlsDialer, TlsOptions};
+use super::tls::{AnyServer, ServerJudge, TlsDialer, TlsOptions};
 use crate::role::Clock;
 
 /// The device's port without TLS.
@@ -64,6 +65,7 @@ enum Carrier<'a> {
         lme: Option<Lme>,
         /// The device does not forward the port without TLS.
         tls_only: bool,
+        trust: Option<Trust<'a>>,
     },
     Pipe {
         dialer: &'a dyn Dialer,
@@ -72,6 +74,15 @@ enum Carrier<'a> {
         patience: Duration,
         pipe: Option<Box<dyn Pipe + 'a>>,
     },
+}
+
+/// Who judges the certificates of a connection that is about to be made.
+struct Trust<'a>(Box<dyn Fn() -> Result<Arc<dyn ServerJudge>, ClientError> + 'a>);
+
+impl std::fmt::Debug for Trust<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Trust")
+    }
 }
 
 /// How long a connection lasts.
@@ -103,6 +114,8 @@ pub enum ClientError {
     Soap(#[from] SoapError),
     #[error(transparent)]
     Fault(#[from] Fault),
+    #[error("nobody can judge the device's certificate: {0}")]
+    NoJudge(String),
 }
 
 impl ClientError {
@@ -137,6 +150,7 @@ impl<'a> Client<'a> {
             clock,
             lme: None,
             tls_only: false,
+            trust: None,
         };
         Self::with(carrier, Some(Login::new(user, password)))
     }
@@ -162,6 +176,19 @@ impl<'a> Client<'a> {
             count: 0,
             messages: 0,
         }
+    }
+
+    /// Over LME: asks for a judge before every connection with TLS. Without, whatever certificate the device shows is
+    /// taken.
+    #[must_use]
+    pub fn judged_by(
+        mut self,
+        judge: impl Fn() -> Result<Arc<dyn ServerJudge>, ClientError> + 'a,
+    ) -> Self {
+        if let Carrier::Lme { trust, .. } = &mut self.carrier {
+            *trust = Some(Trust(Box::new(judge)));
+        }
+        self
     }
 
     /// How long the device may be silent; over LME it is always five seconds.
@@ -340,6 +367,7 @@ impl<'a> Client<'a> {
                 clock,
                 lme,
                 tls_only,
+                trust,
             } => {
                 if !*tls_only {
                     let host = format!("localhost:{PORT}");
@@ -351,7 +379,11 @@ impl<'a> Client<'a> {
                 }
                 let host = format!("localhost:{TLS_PORT}");
                 let request = http::request(&host, authorization, body, false);
-                post_over_tls(*port, *clock, &request)
+                let judge = match trust {
+                    Some(trust) => trust.0()?,
+                    None => Arc::new(AnyServer),
+                };
+                post_over_tls(*port, *clock, judge, &request)
             }
             Carrier::Pipe {
                 dialer,
@@ -408,15 +440,19 @@ fn post_over_lme(
     }
 }
 
-/// Firmware whose local ports speak TLS only. Whatever certificate it shows is taken: the bytes go from this program to
-/// the firmware over MEI, with nobody in between whom a certificate could keep out.
+/// Firmware whose local ports speak TLS only.
 fn post_over_tls(
     port: &dyn MeiPort,
     clock: &dyn Clock,
+    judge: Arc<dyn ServerJudge>,
     request: &[u8],
 ) -> Result<Response, ClientError> {
     let relay = LmeDialer::new(port, clock);
-    let dialer = TlsDialer::new(&relay, TlsOptions::default());
+    let options = TlsOptions {
+        judge,
+        ..TlsOptions::default()
+    };
+    let dialer = TlsDialer::new(&relay, options);
     let mut pipe = dialer.open(TLS_PORT)?;
     Ok(post_over_pipe(pipe.as_mut(), request, PATIENCE)?.0)
 }

@@ -48,6 +48,11 @@ pub fn request(host: &str, authorization: Option<&str>, body: &str, kept: bool) 
     [head.as_bytes(), body.as_bytes()].concat()
 }
 
+/// A request for whatever lies at `path`.
+pub fn get(host: &str, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
 /// The answer in these bytes; none while there is more to come. `ended` says that there is not.
 pub fn response(bytes: &[u8], ended: bool) -> Result<Option<Response>, HttpError> {
     let short = || match ended {

@@ -9,33 +9,18 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use amt_sim::tls::JudgedServer;
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, OtherError,
-    SignatureScheme, SupportedProtocolVersion,
+    CertificateError, ClientConfig, ClientConnection, OtherError, SupportedProtocolVersion,
 };
 
+pub use amt_sim::tls::{AnyServer, ServerJudge};
+
 use super::pipe::{Dialer, Pipe, PipeError};
-
-/// Judges what a server showed.
-pub trait ServerJudge: fmt::Debug + Send + Sync {
-    /// `chain` is DER, leaf first, exactly as the server sent it. An error ends the handshake with an alert.
-    fn judge(&self, chain: &[&[u8]]) -> Result<(), String>;
-}
-
-/// Takes any certificate.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct AnyServer;
-
-impl ServerJudge for AnyServer {
-    fn judge(&self, _: &[&[u8]]) -> Result<(), String> {
-        Ok(())
-    }
-}
 
 /// What a client shows of itself: a chain and the leaf's key. Nothing of it is looked at, so that it may be wrong.
 #[derive(Debug, Clone)]
@@ -381,7 +366,7 @@ fn connect(
         .with_protocol_versions(&versions)
         .map_err(wrong)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Judged {
+        .with_custom_certificate_verifier(JudgedServer::by(Witness {
             judge: Arc::clone(&options.judge),
             shown: Arc::clone(shown),
         }));
@@ -401,70 +386,15 @@ fn connect(
 
 /// Keeps what the server showed, and asks the judge.
 #[derive(Debug)]
-struct Judged {
+struct Witness {
     judge: Arc<dyn ServerJudge>,
     shown: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
-/// Why the judge refuses.
-#[derive(Debug)]
-struct Refusal(String);
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Refusal {}
-
-impl ServerCertVerifier for Judged {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let all = std::iter::once(end_entity).chain(intermediates);
-        let chain: Vec<&[u8]> = all.map(|der| der.as_ref()).collect();
+impl ServerJudge for Witness {
+    fn judge(&self, chain: &[&[u8]]) -> Result<(), String> {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) =
             chain.iter().map(|der| der.to_vec()).collect();
-        match self.judge.judge(&chain) {
-            Ok(()) => Ok(ServerCertVerified::assertion()),
-            Err(why) => {
-                let why = OtherError(Arc::new(Refusal(why)));
-                Err(rustls::Error::InvalidCertificate(CertificateError::Other(
-                    why,
-                )))
-            }
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &provider().signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &provider().signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider()
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.judge.judge(chain)
     }
 }

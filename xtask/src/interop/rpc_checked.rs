@@ -6,9 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
+use amt_sim::State;
 use amt_sim::host::backend::Backend;
 use amt_sim::pki::WrongChain;
-use amt_sim::State;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 

@@ -3,18 +3,12 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
 
 use super::watch;
 use crate::host::backend::Unavailable;
-use crate::host::poll::poll;
-use crate::host::seccomp::notify::{self, Listener};
-use crate::host::sys;
+use crate::host::trial::{self, Trial};
 
-/// For a step that takes microseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
 const BEFORE: [u8; 8] = *b"as built";
 const AFTER: [u8; 8] = *b"replaced";
 
@@ -27,29 +21,22 @@ pub fn probe() -> Result<(), Unavailable> {
             remedy: "run on x86-64".to_owned(),
         });
     }
-    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
-    let scope = scope.ok().and_then(|text| text.trim().parse().ok());
-    attempt().map_err(|failure| explain(failure, scope))
+    attempt().map_err(|failure| explain(failure, trial::ptrace_scope()))
 }
 
 /// How far it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
-    /// A system call of this process failed.
-    Own(i32),
-    /// `seccomp(2)` failed in the child.
-    Filter(i32),
-    /// The child's call did not arrive.
-    Silence,
+    Trial(trial::Failure),
     /// The child's memory cannot be opened.
     Open(i32),
     /// It can, but not be written to where the child itself cannot.
     Write(i32),
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Own(number(&error))
+impl<E: Into<trial::Failure>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Trial(error.into())
     }
 }
 
@@ -58,31 +45,18 @@ fn number(error: &io::Error) -> i32 {
 }
 
 fn attempt() -> Result<(), Failure> {
+    const GET_FS: libc::c_long = 0x1003;
     let page = Page::new()?;
-    let (ours, theirs) = sys::socket_pair()?;
-    let program = watch::program();
-    // SAFETY: the child makes system calls only and never returns.
-    let child = match unsafe { libc::fork() } {
-        ..0 => return Err(io::Error::last_os_error().into()),
-        0 => in_the_child(&program, &theirs),
-        child => Child(child),
+    let call = || {
+        let mut word = 0_u64;
+        // SAFETY: the call fills one word that outlives it.
+        unsafe { begin(GET_FS, &raw mut word) };
     };
-    drop(theirs);
-    let Some(descriptor) = sys::receive_fd(ours.as_fd())? else {
-        return Err(Failure::Filter(child.errno()));
-    };
-    let listener = Listener::new(descriptor);
-    let ready = poll(&[(listener.as_fd(), libc::POLLIN)], Some(PATIENCE))?;
-    if ready[0] & libc::POLLIN == 0 {
-        return Err(Failure::Silence);
-    }
-    let Some(notification) = listener.receive()? else {
-        return Err(Failure::Silence);
-    };
+    let trial = Trial::start(&watch::program(), || Ok(()), call)?;
     let memory = OpenOptions::new()
         .read(true)
         .write(true)
-        .open(format!("/proc/{}/mem", notification.tid))
+        .open(format!("/proc/{}/mem", trial.notification.tid))
         .map_err(|error| Failure::Open(number(&error)))?;
     let written = || {
         let mut there = [0; 8];
@@ -98,28 +72,6 @@ fn attempt() -> Result<(), Failure> {
         }
     };
     written().map_err(|error| Failure::Write(number(&error)))
-}
-
-fn in_the_child(program: &[libc::sock_filter], control: &OwnedFd) -> ! {
-    const GET_FS: libc::c_long = 0x1003;
-    let enter = || {
-        sys::die_with_parent()?;
-        let listener = notify::listen(program)?;
-        sys::send_fd(control.as_fd(), listener.as_fd())
-    };
-    let status = match enter() {
-        Err(error) => error.raw_os_error().unwrap_or(libc::EIO),
-        Ok(()) => {
-            let mut word = 0_u64;
-            // SAFETY: the call fills one word that outlives it. The child waits to be killed.
-            unsafe {
-                begin(GET_FS, &raw mut word);
-                libc::pause()
-            }
-        }
-    };
-    // SAFETY: ends this process and touches nothing of it.
-    unsafe { libc::_exit(status) }
 }
 
 /// # Safety
@@ -171,62 +123,15 @@ impl Drop for Page {
     }
 }
 
-/// The child is killed and waited for, however the attempt ends.
-struct Child(libc::pid_t);
-
-impl Child {
-    /// What it exits with by itself.
-    fn errno(self) -> i32 {
-        let mut status = 0;
-        // SAFETY: the pointer is to a writable int; the child is ours and was not waited for.
-        let waited = unsafe { libc::waitpid(self.0, &raw mut status, 0) };
-        std::mem::forget(self);
-        match waited > 0 && libc::WIFEXITED(status) {
-            true => libc::WEXITSTATUS(status),
-            false => libc::EIO,
-        }
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        // SAFETY: the child is ours and was not waited for; the status is not asked for.
-        unsafe {
-            libc::kill(self.0, libc::SIGKILL);
-            libc::waitpid(self.0, std::ptr::null_mut(), 0);
-        }
-    }
-}
-
 fn explain(failure: Failure, yama: Option<u32>) -> Unavailable {
     let name = |errno: i32| io::Error::from_raw_os_error(errno).to_string();
     let (reason, remedy) = match (failure, yama) {
-        (Failure::Own(errno), _) => (
-            format!("this process lacks what the attempt takes: {}", name(errno)),
-            "raise its limits of processes and descriptors",
-        ),
-        (Failure::Filter(libc::EBUSY), _) => (
-            "another supervisor already answers system calls of this process: an outer `amt-sim run` or a \
-             container manager that intercepts calls"
-                .to_owned(),
-            "start amt-sim outside of it",
-        ),
-        (Failure::Filter(errno), _) => (
-            format!("seccomp(2) is refused: {}", name(errno)),
-            "take Linux 5.14 or newer with CONFIG_SECCOMP_FILTER; in a container, allow it \
-             (--security-opt seccomp=unconfined)",
-        ),
-        (Failure::Silence, _) => (
-            "a filtered system call was not handed to the supervisor".to_owned(),
-            "report the kernel and its version",
-        ),
-        (Failure::Open(_), Some(scope @ 3..)) => (
-            format!("the memory of programs may not be opened: kernel.yama.ptrace_scope is {scope}"),
-            "boot with kernel.yama.ptrace_scope at 1: 3 cannot be taken back",
-        ),
-        (Failure::Open(_), Some(scope @ 2)) => (
-            format!("the memory of programs may not be opened: kernel.yama.ptrace_scope is {scope}"),
-            "sudo sysctl -w kernel.yama.ptrace_scope=1, or run as root",
+        (Failure::Trial(failure), _) => return failure.explain(),
+        (Failure::Open(_), Some(scope @ 2..)) => (
+            format!(
+                "the memory of programs may not be opened: kernel.yama.ptrace_scope is {scope}"
+            ),
+            trial::widen_ptrace_scope(scope),
         ),
         (Failure::Open(errno), _) => (
             format!("the memory of programs may not be opened: {}", name(errno)),
@@ -254,8 +159,6 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(Failure::Filter(libc::EBUSY), None, "another supervisor", "outside")]
-    #[case(Failure::Filter(libc::EPERM), None, "refused", "seccomp=unconfined")]
     #[case(
         Failure::Open(libc::EACCES),
         Some(2),

@@ -34,6 +34,9 @@
 //! - io_uring makes its calls past the filter.
 //! - A program that forbids to be looked at (`PR_SET_DUMPABLE` 0, set-user-ID) finds no device, unless the
 //!   supervisor is root. Set-user-ID programs lose their effect, unless the supervisor has `CAP_SYS_ADMIN`.
+//! - A thread that sleeps in a call hears of a signal up to 10 ms late, and `ps` shows it in state D. A debugger
+//!   that wants to attach waits until the call has ended. Before Linux 5.19 neither is so, and a signal in the
+//!   moment of an answer can make the kernel drop it.
 //! - One supervisor at a time: a program under it cannot start another (EBUSY).
 //!
 //! None of this is a sandbox: the program can change a path or a message while it is being read. It is only ever

@@ -35,9 +35,14 @@ pub(in crate::host) struct Gone;
 
 /// Puts the calling thread under the filter. Runs between fork and exec.
 ///
-/// Notifications can be interrupted by signals all the way (no `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`): a read
-/// that waits for a message must end with EINTR, and let the program be stopped.
+/// Once a call is received nothing but the end of its thread takes it away again, where the kernel can do that:
+/// else a signal may strike between the last look at a thread and what is written into its memory, or make the
+/// kernel drop an answer unheard.
 pub(in crate::host) fn listen(program: &[sock_filter]) -> io::Result<OwnedFd> {
+    let mut flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    if can_wait_killable() {
+        flags |= libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    }
     let mut program = libc::sock_fprog {
         len: u16::try_from(program.len()).unwrap_or(u16::MAX),
         filter: program.as_ptr().cast_mut(),
@@ -48,7 +53,7 @@ pub(in crate::host) fn listen(program: &[sock_filter]) -> io::Result<OwnedFd> {
             libc::syscall(
                 libc::SYS_seccomp,
                 libc::SECCOMP_SET_MODE_FILTER,
-                libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                flags,
                 &raw mut program,
             )
         }
@@ -76,6 +81,8 @@ pub(in crate::host) struct Listener {
     fd: OwnedFd,
     /// Receiving ends by itself when nobody is under the filter any more.
     receive_ends: bool,
+    /// No signal but a deadly one takes a call away that was received: whoever sleeps in one has to be looked at.
+    pub(in crate::host) waits_killable: bool,
 }
 
 impl Listener {
@@ -94,6 +101,7 @@ impl Listener {
         Self {
             fd,
             receive_ends: kernel_version() >= (6, 11),
+            waits_killable: can_wait_killable(),
         }
     }
 
@@ -255,6 +263,21 @@ impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Whether the kernel knows `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19). It looks at the flags before it
+/// looks at the filter; there is none, so nothing happens.
+fn can_wait_killable() -> bool {
+    // SAFETY: the kernel refuses the null pointer.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+            std::ptr::null::<libc::sock_fprog>(),
+        )
+    };
+    result < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
 }
 
 /// Major and minor of the running kernel; (0, 0) when it cannot be read.

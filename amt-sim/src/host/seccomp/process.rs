@@ -46,6 +46,19 @@ pub(super) fn exists(tid: i32) -> bool {
     Path::new(&format!("/proc/{tid}")).exists()
 }
 
+/// Whether a signal waits to be taken by the thread.
+pub(super) fn has_signal(tid: i32) -> bool {
+    let Ok(text) = fs::read_to_string(format!("/proc/{tid}/status")) else {
+        return false;
+    };
+    let set = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok())
+            .unwrap_or(0)
+    };
+    (set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0
+}
+
 /// Who the process acts as: user and group.
 pub(super) fn owner(tid: i32) -> Option<(u32, u32)> {
     let metadata = fs::metadata(format!("/proc/{tid}")).ok()?;

@@ -39,6 +39,7 @@ pub(super) struct Server {
     pub(super) placeholder: OwnedFd,
     timer: Arc<Timer>,
     last_sweep: Instant,
+    last_look: Instant,
 }
 
 /// What became of a call.
@@ -69,6 +70,9 @@ pub(super) enum Undo {
 /// Descriptors can be lost in ways that nobody tells of; so often `/proc` is asked while files are open.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// A thread that sleeps in a call may have got a signal; so often it is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+
 impl Server {
     pub(super) fn new(
         listener: Arc<Listener>,
@@ -92,6 +96,7 @@ impl Server {
             placeholder: sys::eventfd()?,
             timer,
             last_sweep: Instant::now(),
+            last_look: Instant::now(),
         })
     }
 
@@ -200,6 +205,10 @@ impl Server {
     /// Something may have changed that is not a system call: time, another front end, the end of a process.
     pub(super) fn tick(&mut self) {
         self.bury();
+        if self.listener.waits_killable && self.last_look.elapsed() >= LOOK {
+            self.last_look = Instant::now();
+            self.interrupt();
+        }
         if self.last_sweep.elapsed() >= SWEEP {
             self.release_unheld();
             self.unclaimed.retain(|_, unclaimed| !unclaimed.is_old());
@@ -240,18 +249,21 @@ impl Server {
 
     /// Brings waiting calls, readiness and the timer up to date with the device.
     pub(super) fn settle(&mut self) {
+        let mut is_anyone_asleep = false;
         for key in self.files.keys() {
             self.settle_file(key);
+            let file = self.files.get(key);
+            is_anyone_asleep |= file.is_some_and(|file| !file.waiting.is_empty());
         }
         let Some(device) = &self.device else {
             return;
         };
-        let sweep = match self.files.is_empty() {
-            true => None,
-            false => Some((self.last_sweep + SWEEP).saturating_duration_since(Instant::now())),
-        };
-        let wake = device.next_wake().into_iter().chain(sweep).min();
-        self.timer.set(wake);
+        let until = |at: Instant| at.saturating_duration_since(Instant::now());
+        let sweep = (!self.files.is_empty()).then(|| until(self.last_sweep + SWEEP));
+        let look = self.listener.waits_killable && is_anyone_asleep;
+        let look = look.then(|| until(self.last_look + LOOK));
+        let wake = device.next_wake().into_iter().chain(sweep).chain(look);
+        self.timer.set(wake.min());
     }
 
     fn settle_file(&mut self, key: Key) {

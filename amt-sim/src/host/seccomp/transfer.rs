@@ -1,7 +1,8 @@
 //! `read`, `write`, `ioctl` and `fsync` on the device: bytes between the program's memory and the open file.
 //!
-//! A call that would sleep in the driver stays unanswered until it can end. A signal makes it disappear from the
-//! kernel's side, as it would end a sleeping read: the program sees EINTR, or calls again by itself.
+//! A call that would sleep in the driver stays unanswered until it can end. A signal ends it with EINTR, as the
+//! driver does: where the kernel keeps signals from calls that were received, the supervisor looks for them; else
+//! (before Linux 5.19) the call disappears, and the program sees EINTR or calls again by itself.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -147,7 +148,7 @@ impl Server {
             return Answer::Value(0).into();
         }
         if !self.listener.is_waiting(n.id) {
-            return Outcome::Settled;
+            return self.interrupted_again(n.tid, claim);
         }
         let call = (n.number, n.args);
         if let Some(known) = claim
@@ -161,6 +162,15 @@ impl Server {
             written: 0,
         };
         self.start(n, key, work)
+    }
+
+    /// Another signal came before the repeated call could be looked at. Its answer waits for the next repetition:
+    /// on a busy machine signals can be faster than the supervisor many times in a row.
+    fn interrupted_again(&mut self, tid: i32, claim: Option<Unclaimed>) -> Outcome {
+        if let Some(claim) = claim {
+            self.unclaimed.insert(tid, claim);
+        }
+        Outcome::Settled
     }
 
     /// Executes the work now, or keeps it until it can be.
@@ -179,6 +189,9 @@ impl Server {
             Ok(Some((answer, undo))) => Outcome::Answer(answer, undo),
             Err(Gone) => Outcome::Settled,
             Ok(None) if file.beacon.is_nonblocking() => error(Errno::Eagain).into(),
+            Ok(None) if self.listener.waits_killable && process::has_signal(n.tid) => {
+                error(Errno::Eintr).into()
+            }
             Ok(None) => {
                 if file.forget_interrupted(n.tid) == Some(waiting.call) {
                     // The driver ends a sleeping call with EINTR even where the program's handler asks for a
@@ -237,6 +250,21 @@ impl Server {
         ends
     }
 
+    /// Ends the calls whose threads got a signal.
+    pub(super) fn interrupt(&mut self) {
+        for key in self.files.keys() {
+            let Some(file) = self.files.get(key) else {
+                continue;
+            };
+            file.waiting.retain(|call| {
+                let ends = process::has_signal(call.tid);
+                // Whoever is not there to hear of it is dead.
+                ends.then(|| self.listener.answer(call.id, error(Errno::Eintr)))
+                    .is_none()
+            });
+        }
+    }
+
     pub(super) fn ioctl(
         &mut self,
         n: &Notification,
@@ -269,7 +297,7 @@ impl Server {
             return error(Errno::Enodev).into();
         };
         if !self.listener.is_waiting(n.id) {
-            return Outcome::Settled;
+            return self.interrupted_again(n.tid, claim);
         }
         let call = (n.number, n.args);
         let is_connect = Ioctl::from_number(request) == Some(Ioctl::ConnectClient);

@@ -13,16 +13,13 @@
 //! Source: "Out of Band Remote PKI Configuration with a Local Agent", steps 1 to 9.
 
 mod agent;
-mod lists;
 mod sca;
-mod verifier;
 
+use amt_sim::host::local_ports::PortsError;
 use serde_json::json;
 use sha2::{Digest as _, Sha256, Sha384};
 
 pub use agent::Conclusion;
-pub use lists::Lists;
-pub use verifier::{Refusal, ToldHash, Verifier};
 
 use agent::{Agent, Armed};
 use sca::{Commit, Sca};
@@ -30,13 +27,13 @@ use sca::{Commit, Sca};
 use super::agent::ReferenceAgent;
 use super::certificates::{CertificateError, Identity};
 use super::console::ReferenceConsole;
+use super::on_die::{self, Known, Lists, Publisher, Refusal, Verifier};
 use super::setup::Host;
 use super::{ActionReport, Ending, Misbehaviour, Wanted};
 use crate::fact::{Fact, Facts, Feature};
-use crate::scenario::{Anchors, Announces, LooksFor, Order, Outcome};
+use crate::scenario::{Announces, LooksFor, Order, Outcome};
 use crate::wire::ClientError;
 use crate::wire::amthi::AmthiError;
-use crate::wire::upid::HardwareId;
 use crate::words::words;
 
 words! {
@@ -65,6 +62,8 @@ pub enum Trouble {
     Client(#[from] ClientError),
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    #[error("nobody publishes revocation lists: {0}")]
+    Publisher(#[from] PortsError),
     #[error("the device's chain is not believed: {0}")]
     Refused(Refusal),
     #[error("{method} returned {value}")]
@@ -177,7 +176,23 @@ impl Cast {
             _ => told,
         };
         let told = self.sca.hear(&told)?;
-        let verifier = self.verifier(order, host, told, hardware);
+        let publisher = match order.looks_for {
+            LooksFor::Lists => Some(Publisher::start(order.lists)?),
+            _ => None,
+        };
+        let lists = publisher
+            .as_ref()
+            .map(|publisher| Lists::of(publisher.address()));
+        let known = Known::of(order.anchors);
+        let verifier = Verifier {
+            told: Some(told),
+            root: known.root,
+            authorities: known.authorities,
+            hardware,
+            lists,
+            now: on_die::now(host.clock),
+            misbehaviour: self.misbehaviour,
+        };
         let commit = self.sca.configure(host, &identity, verifier)?;
         stage(facts, Stage::Configured);
         if let Commit::Answered(value @ 1..) = commit {
@@ -230,33 +245,6 @@ impl Cast {
         match algorithm {
             3 => Sha384::digest(der).to_vec(),
             _ => Sha256::digest(der).to_vec(),
-        }
-    }
-
-    fn verifier(
-        &self,
-        order: &Order,
-        host: Host<'_>,
-        told: ToldHash,
-        hardware: Option<HardwareId>,
-    ) -> Verifier {
-        /// Where a device's clock begins in virtual time: 2026-01-01.
-        const BEGINNING: u64 = 1_767_225_600;
-        let chain = amt_sim::pki::OnDieChain::for_device(amt_sim::device::Seed(0), "LNL", 20);
-        let chain = chain.map(|chain| chain.certificates).unwrap_or_default();
-        let now = BEGINNING + host.clock.now().as_secs();
-        Verifier {
-            told,
-            // The root and the authorities below it are the same for all devices of a platform.
-            root: chain.last().cloned().unwrap_or_default(),
-            authorities: match order.anchors {
-                Anchors::Root => Vec::new(),
-                Anchors::Authorities => chain.get(4..6).unwrap_or_default().to_vec(),
-            },
-            hardware,
-            lists: (order.looks_for == LooksFor::Lists).then(Lists::published),
-            now: i64::try_from(now).unwrap_or(i64::MAX),
-            misbehaviour: self.misbehaviour,
         }
     }
 

@@ -7,16 +7,16 @@
 //! ```
 //! Before CommitChanges the device knows the SCA by its certificate, and asks for no password.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Trouble;
-use super::verifier::{Refusal, ToldHash, Verifier};
 use crate::role::certificates::Identity;
+use crate::role::on_die::{Judge, ToldHash, Verifier};
 use crate::role::setup::Host;
 use crate::role::{Clock, Misbehaviour};
 use crate::wire::lme::LmeError;
-use crate::wire::tls::{AnyServer, ServerJudge, TlsOptions};
+use crate::wire::tls::{AnyServer, TlsOptions};
 use crate::wire::{
     Client, ClientError, Dialer, Kept, LmeDialer, Login, PipeError, TlsDialer, TlsIdentity, base64,
     digest,
@@ -34,47 +34,6 @@ pub(super) enum Commit {
     Answered(u64),
     /// The connection ended before the answer was whole.
     Lost,
-}
-
-/// The verifier behind the TLS client, and why it said no.
-#[derive(Debug)]
-struct Judge {
-    verifier: Verifier,
-    refusal: Mutex<Option<Refusal>>,
-    connections: Mutex<u32>,
-}
-
-impl Judge {
-    fn new(verifier: Verifier) -> Arc<Self> {
-        Arc::new(Self {
-            verifier,
-            refusal: Mutex::default(),
-            connections: Mutex::default(),
-        })
-    }
-
-    fn refusal(&self) -> Option<Refusal> {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ServerJudge for Judge {
-    /// requirement `sca.secure.live-chain`: the chain of this very handshake, each time.
-    fn judge(&self, chain: &[&[u8]]) -> Result<(), String> {
-        let mut connections = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *connections += 1;
-        let once = self.verifier.misbehaviour == Some(Misbehaviour::ScaVerifiesOnce);
-        if once && *connections > 1 {
-            return Ok(());
-        }
-        self.verifier.judge(chain).map_err(|refusal| {
-            *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
-            refusal.to_string()
-        })
-    }
 }
 
 #[derive(Debug)]

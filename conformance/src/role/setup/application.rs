@@ -10,9 +10,11 @@ use sha2::{Digest as _, Sha256, Sha384};
 
 use super::record::Record;
 use super::server::{HashName, Question, Reply, Server, ask};
+use super::trust::Trust;
 use super::{Host, SERVICE, Trouble};
 use crate::fact::{Fact, Facts};
 use crate::role::Misbehaviour;
+use crate::role::on_die::Refusal;
 use crate::scenario::{ChainForm, HashForm, NonceForm, Order, SendForm, Way};
 use crate::wire::soap::SoapError;
 use crate::wire::{Client, base64, digest};
@@ -25,6 +27,7 @@ const NONCE: usize = 20;
 pub struct Application {
     seed: Seed,
     misbehaviour: Option<Misbehaviour>,
+    trust: Trust,
     /// Nonces drawn so far.
     draws: u64,
     /// Password that it gives `admin`.
@@ -65,6 +68,7 @@ impl Application {
         Self {
             seed,
             misbehaviour,
+            trust: Trust::new(misbehaviour),
             draws: 0,
             password: "Applic4tion!".to_owned(),
             configuration_nonce: None,
@@ -87,12 +91,26 @@ impl Application {
         self.misbehaviour == Some(misbehaviour)
     }
 
+    /// Why it did not believe the device, if it did not.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.trust.refusal()
+    }
+
+    fn os_admin<'a>(&self, host: Host<'a>) -> Result<Client<'a>, Trouble> {
+        Ok(self.trust.guard(host, host.os_admin()?))
+    }
+
+    fn admin<'a>(&self, host: Host<'a>) -> Client<'a> {
+        let client = host.login(Self::ADMIN, &self.password);
+        self.trust.guard(host, client)
+    }
+
     /// Steps 1 and 2, but for the sending.
     pub(super) fn prepare(&mut self, host: Host<'_>, order: &Order) -> Result<(), Trouble> {
         let uuid = host.amthi()?.uuid()?.to_string();
         let reuse = self.is(Misbehaviour::ReusesConfigurationNonce);
         if !(reuse && self.configuration_nonce.is_some()) {
-            let nonce = read_nonce(&mut host.os_admin()?)?;
+            let nonce = read_nonce(&mut self.os_admin(host)?)?;
             self.saw(nonce);
         }
         let current = self.configuration_nonce.clone().unwrap_or_default();
@@ -148,7 +166,7 @@ impl Application {
         server: &mut Server,
         facts: &mut Facts,
     ) -> Result<bool, Trouble> {
-        let mut client = host.os_admin()?;
+        let mut client = self.os_admin(host)?;
         let parameters = self.password(&mut client)?;
         let good = self.call(&mut client, "Setup", &parameters, facts)?;
         self.finish(host, client, server, good)
@@ -162,7 +180,7 @@ impl Application {
         server: &mut Server,
         facts: &mut Facts,
     ) -> Result<bool, Trouble> {
-        let mut client = host.os_admin()?;
+        let mut client = self.os_admin(host)?;
         let request = self.request(order)?;
         let mut parameters = self.password(&mut client)?;
         if !self.is(Misbehaviour::DropsSignature) {
@@ -180,7 +198,7 @@ impl Application {
         order: &Order,
         facts: &mut Facts,
     ) -> Result<bool, Trouble> {
-        let mut client = host.os_admin()?;
+        let mut client = self.os_admin(host)?;
         let request = self.request(order)?;
         let mut good = self.send_chain(&mut client, &request.chain, order.chain, facts)?;
         if good || self.is(Misbehaviour::GoesOnAfterRefusal) {
@@ -199,7 +217,7 @@ impl Application {
         order: &Order,
         facts: &mut Facts,
     ) -> Result<bool, Trouble> {
-        let mut client = host.login(Self::ADMIN, &self.password);
+        let mut client = self.admin(host);
         let request = self.request(order)?;
         let mut good = self.send_chain(&mut client, &request.chain, order.chain, facts)?;
         if good || self.is(Misbehaviour::GoesOnAfterRefusal) {
@@ -223,7 +241,7 @@ impl Application {
             facts.insert(Fact::AMTHI_STATUS, json!(status));
             return Ok(status == 0 || self.is(Misbehaviour::IgnoresReturnValue));
         }
-        let mut client = host.login(Self::ADMIN, &self.password);
+        let mut client = self.admin(host);
         let class = "AMT_SetupAndConfigurationService";
         let parameters = [("ProvisioningMode", "1".to_owned())];
         let answer = client.invoke(class, "Unprovision", &parameters)?;
@@ -233,7 +251,7 @@ impl Application {
 
     /// Reads the nonce, and says whether it is another one than before.
     pub(super) fn look(&mut self, host: Host<'_>, facts: &mut Facts) -> Result<(), Trouble> {
-        let nonce = read_nonce(&mut host.os_admin()?)?;
+        let nonce = read_nonce(&mut self.os_admin(host)?)?;
         if let Some(before) = &self.configuration_nonce {
             facts.insert(Fact::NONCE_RENEWED, json!(*before != nonce));
         }
@@ -385,7 +403,7 @@ impl Application {
         const IN: u32 = 1;
         if host.amthi()?.provisioning_state()? == IN {
             let class = "AMT_SetupAndConfigurationService";
-            let mut admin = host.login(Self::ADMIN, &self.password);
+            let mut admin = self.admin(host);
             if admin.invoke(class, "CommitChanges", &[])?.return_value != 0 {
                 return Ok(false);
             }

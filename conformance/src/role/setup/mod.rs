@@ -19,6 +19,7 @@ mod checker;
 pub(super) mod record;
 mod rogue;
 pub mod server;
+mod trust;
 
 use amt_sim::device::Seed;
 use amt_sim::host::port::MeiPort;
@@ -111,6 +112,9 @@ impl Cast {
         let looked = look(host, &mut facts);
         if self.misbehaviour == Some(Misbehaviour::MisreadsRecord) {
             record::misread(&mut facts);
+        }
+        if let Some(refusal) = self.application.refusal() {
+            facts.insert(Fact::SETUP_REFUSAL, json!(refusal.to_string()));
         }
         let mut report = ActionReport::done(facts);
         let good = match result {

@@ -17,7 +17,7 @@ use rustls::pki_types::SignatureVerificationAlgorithm;
 use sha2::{Digest as _, Sha256, Sha384};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::lists::Lists;
+use super::lists::{Doubt, Lists};
 use crate::role::Misbehaviour;
 use crate::wire::upid::HardwareId;
 use crate::words::words;
@@ -104,7 +104,8 @@ impl ToldHash {
 /// What a chain is measured by.
 #[derive(Debug, Clone)]
 pub struct Verifier {
-    pub told: ToldHash,
+    /// None in client control mode, where the device tells nothing beforehand.
+    pub told: Option<ToldHash>,
     /// DER of the root of all on-die chains.
     pub root: Vec<u8>,
     /// Authorities below the root that are known beforehand, lowest first: for devices that show four certificates.
@@ -136,7 +137,9 @@ impl Verifier {
     pub fn judge(&self, shown: &[&[u8]]) -> Result<(), Refusal> {
         let leaf = shown.first().copied().unwrap_or_default();
         // requirement `sca.secure.pin-leaf`
-        if !self.told.is_of(leaf) && !self.is(Misbehaviour::ScaSkipsHash) {
+        let told = self.told.as_ref();
+        let other = told.is_some_and(|told| !told.is_of(leaf));
+        if other && !self.is(Misbehaviour::ScaSkipsHash) {
             return Err(Refusal::LeafHash);
         }
         if self.is(Misbehaviour::ScaTrustsHashAlone) {
@@ -170,7 +173,13 @@ impl Verifier {
         self.dates(&chain)?;
         self.platform(&ders)?;
         match &self.lists {
-            Some(lists) if !self.is(Misbehaviour::ScaSkipsLists) => lists.judge(&chain, self.now),
+            Some(lists) if !self.is(Misbehaviour::ScaSkipsLists) => {
+                let doubt = match self.is(Misbehaviour::ScaForgivesLists) {
+                    true => Doubt::Forgive,
+                    false => Doubt::Refuse,
+                };
+                lists.judge(&chain, self.now, doubt)
+            }
             _ => Ok(()),
         }
     }
