@@ -44,6 +44,14 @@ pub enum Place {
     Authority,
     /// `{admin.password}`: of the account `admin`, on a device that is set up.
     AdminPassword,
+    /// `{agent}`: where the agent answers a console.
+    Agent,
+    /// `{sca}`: where the SCA answers a console.
+    Sca,
+    /// `{machine.uuid}`: what the agent says of the machine.
+    MachineUuid,
+    /// `{machine.version}`: the same.
+    MachineVersion,
 }
 
 /// Which places a file may use.
@@ -55,21 +63,35 @@ pub enum Scope {
     Service,
     /// A target file of a program that comes over the network.
     Network,
+    /// The command of an agent that begins set-up.
+    Beginning,
+    /// A target file of a console.
+    Console,
 }
 
 /// The places of target files, and where each may stand.
 const PLACES: &[(&str, Place, &[Scope])] = &[
     ("scratch", Place::Scratch, Scope::OF_TARGETS),
     ("conformance", Place::Conformance, Scope::OF_TARGETS),
-    ("otp", Place::Otp, &[Scope::Service]),
+    ("otp", Place::Otp, &[Scope::Service, Scope::Beginning]),
     ("hello.port", Place::HelloPort, &[Scope::Service]),
     ("address", Place::Address, &[Scope::Service, Scope::Network]),
     ("ca", Place::Authority, &[Scope::Service]),
     ("admin.password", Place::AdminPassword, &[Scope::Network]),
+    ("agent", Place::Agent, &[Scope::Console]),
+    ("sca", Place::Sca, &[Scope::Console]),
+    ("machine.uuid", Place::MachineUuid, &[Scope::Console]),
+    ("machine.version", Place::MachineVersion, &[Scope::Console]),
 ];
 
 impl Scope {
-    const OF_TARGETS: &[Self] = &[Self::Target, Self::Service, Self::Network];
+    const OF_TARGETS: &[Self] = &[
+        Self::Target,
+        Self::Service,
+        Self::Network,
+        Self::Beginning,
+        Self::Console,
+    ];
 
     fn places(self) -> impl Iterator<Item = (&'static str, Place)> {
         PLACES
@@ -97,12 +119,24 @@ pub struct Values<'a> {
 pub struct Told {
     /// Where the device is on the network.
     pub address: String,
+    pub otp: String,
+    /// Where agent and SCA answer a console.
+    pub agent: String,
+    pub sca: String,
+    /// What the agent says of the machine.
+    pub uuid: String,
+    pub version: String,
 }
 
 impl Told {
     /// For programs that need nothing.
     pub const NOTHING: Self = Self {
         address: String::new(),
+        otp: String::new(),
+        agent: String::new(),
+        sca: String::new(),
+        uuid: String::new(),
+        version: String::new(),
     };
 }
 
@@ -177,6 +211,11 @@ impl Template {
         self.parts.iter().all(|part| matches!(part, Part::Text(_)))
     }
 
+    /// Whether this place is to be filled.
+    pub fn mentions(&self, place: Place) -> bool {
+        self.parts.contains(&Part::Place(place))
+    }
+
     /// The text alone, for a template that is used where there is no device.
     pub fn text(&self) -> String {
         self.parts
@@ -249,7 +288,14 @@ impl Place {
             Self::Seed => values.seed.to_string(),
             Self::Scratch => values.scratch.to_owned(),
             Self::Conformance => values.conformance.to_owned(),
-            Self::Otp => values.service(|service| service.otp.clone()),
+            Self::Otp => match values.service {
+                Some(service) => service.otp.clone(),
+                None => values.told.otp.clone(),
+            },
+            Self::Agent => values.told.agent.clone(),
+            Self::Sca => values.told.sca.clone(),
+            Self::MachineUuid => values.told.uuid.clone(),
+            Self::MachineVersion => values.told.version.clone(),
             Self::HelloPort => values.service(|service| service.hello_port.to_string()),
             Self::Address => match values.service {
                 Some(service) => service.address.to_string(),

@@ -135,7 +135,8 @@ impl Remote {
                 self.line.insert(BufReader::new(stream))
             }
         };
-        line.get_mut().write_all(format!("{question}\n").as_bytes())?;
+        line.get_mut()
+            .write_all(format!("{question}\n").as_bytes())?;
         let mut answer = String::new();
         match line.read_line(&mut answer)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -158,6 +159,7 @@ pub struct Tap<'a> {
     sca: &'a mut dyn Listener,
     /// The machines that were named, and their one-time passwords.
     orders: Vec<(String, Option<String>)>,
+    refused: bool,
 }
 
 impl std::fmt::Debug for Tap<'_> {
@@ -171,12 +173,18 @@ impl<'a> Tap<'a> {
         Self {
             sca,
             orders: Vec::new(),
+            refused: false,
         }
     }
 
     /// The machines that were named, and their one-time passwords.
     pub fn orders(&self) -> &[(String, Option<String>)] {
         &self.orders
+    }
+
+    /// Whether the SCA refused anything.
+    pub fn refused(&self) -> bool {
+        self.refused
     }
 
     /// Whether no two machines have the same one-time password; nothing when fewer than two have one.
@@ -193,7 +201,10 @@ impl Listener for Tap<'_> {
         if let Ok(ToSca::Expect { uuid, otp }) = serde_json::from_str(line) {
             self.orders.push((uuid, otp));
         }
-        self.sca.answer(line)
+        let answer = self.sca.answer(line);
+        let said = serde_json::from_str(&answer);
+        self.refused |= matches!(said, Ok(FromSca::Refused { .. }));
+        answer
     }
 }
 

@@ -3,6 +3,9 @@
 //! The format is documented in `docs/targets.md`.
 
 mod application;
+mod beginning;
+mod console;
+mod desk;
 mod external;
 mod extract;
 mod parse;
@@ -17,6 +20,8 @@ use std::time::Duration;
 use amt_sim::diagnostic::{Diagnostic, closest};
 
 pub use application::{ExternalApplication, Site};
+pub use beginning::Beginning;
+pub use console::{Behind, ExternalConsole};
 pub use external::{ExternalAgent, program_version};
 pub use extract::{Field, Output, Rule, Source};
 pub use parse::parse;
@@ -24,7 +29,7 @@ pub use service::{Service, Telling};
 
 use crate::fact::{Fact, Feature, Value};
 use crate::glob::Glob;
-use crate::scenario::{Action, Template};
+use crate::scenario::{Action, Role, Template};
 use crate::words::words;
 
 /// One real program.
@@ -43,6 +48,8 @@ pub struct Target {
     /// How it tells its own version.
     pub version: Option<VersionCommand>,
     pub has: BTreeSet<Feature>,
+    /// Whose part it has: the agent's, the console's or the SCA's.
+    pub role: Role,
     /// From where it reaches the device.
     pub side: Side,
     /// A command takes this long at most.
@@ -103,6 +110,12 @@ pub struct CommandLine {
     /// A file that the program writes its results to, instead of a stream.
     pub file: Option<Template>,
     pub facts: BTreeMap<Fact, Rule>,
+    /// Files that it reads, written before it is run.
+    pub files: Vec<(Template, Template)>,
+    /// It hands the one-time password over: nothing to do where there is none.
+    pub needs_otp: bool,
+    /// Where a console prints the one-time password that it made.
+    pub otp: Option<Source>,
 }
 
 words! {
