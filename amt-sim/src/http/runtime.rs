@@ -342,20 +342,25 @@ fn answer_all(fw: &mut Firmware, id: StreamId) {
             }
             Step::Request(request) => {
                 let fault = fw.strike(OCCASION);
-                if let Some(FaultEffect::Status(status)) = effect(&fault) {
-                    server::fail(fw, id, &request, *status)
+                if let Some(Fault {
+                    effect: FaultEffect::Status(status),
+                    ..
+                }) = fault
+                {
+                    server::fail(fw, id, &request, status)
                 } else {
                     let proven = administrator(fw, id);
                     let outcome = server::answer(fw, id, side, proven, &request);
                     if outcome.after == After::PortsRestart {
                         fw.web.restart(id);
                     }
-                    // CommitChanges may have met a fault of its own.
-                    let commit = fw.setup.commit_fault.take();
-                    let response = spoil(fw, id, outcome.response, commit.as_ref());
-                    let spoils = fw.wsman.take_spoils();
-                    let response = spoil(fw, id, response, spoils.as_ref());
-                    spoil(fw, id, response, effect(&fault))
+                    let mut spoils = fw.wsman.take_spoils();
+                    spoils.extend(fault.map(|fault| fault.effect));
+                    let mut response = outcome.response;
+                    for effect in &spoils {
+                        response = spoil(fw, id, response, effect);
+                    }
+                    response
                 }
             }
             Step::Broken(broken) => server::refuse(fw, id, broken.to_string()),
@@ -379,43 +384,34 @@ const OCCASION: Occasion = Occasion {
     command: None,
 };
 
-fn effect(fault: &Option<Fault>) -> Option<&FaultEffect> {
-    fault.as_ref().map(|fault| &fault.effect)
-}
-
 /// What a fault leaves of a response.
 fn spoil(
     fw: &mut Firmware,
     id: StreamId,
     mut response: Response,
-    effect: Option<&FaultEffect>,
+    effect: &FaultEffect,
 ) -> Response {
     let left = match effect {
-        None
-        | Some(
-            FaultEffect::Status(_)
-            | FaultEffect::Chain(_)
-            | FaultEffect::ReturnValue(_)
-            | FaultEffect::Hello(_),
-        ) => {
+        FaultEffect::Status(_)
+        | FaultEffect::Chain(_)
+        | FaultEffect::ReturnValue(_)
+        | FaultEffect::Hello(_) => {
             return response;
         }
-        Some(FaultEffect::DelayMs(_)) => {
-            let delay = effect.and_then(FaultEffect::delay).unwrap_or_default();
+        FaultEffect::DelayMs(_) => {
+            let delay = effect.delay().unwrap_or_default();
             let until = fw.now + delay;
             if let Some(stream) = fw.web.streams.get_mut(&id) {
                 stream.not_before = stream.not_before.max(until);
             }
             return response;
         }
-        Some(FaultEffect::Truncate(length)) => *length,
-        Some(
-            FaultEffect::Drop
-            | FaultEffect::Reset
-            | FaultEffect::Errno(_)
-            | FaultEffect::Cut
-            | FaultEffect::Half,
-        ) => 0,
+        FaultEffect::Truncate(length) => *length,
+        FaultEffect::Drop
+        | FaultEffect::Reset
+        | FaultEffect::Errno(_)
+        | FaultEffect::Cut
+        | FaultEffect::Half => 0,
     };
     response.bytes.truncate(left);
     response.closes = true;

@@ -62,8 +62,8 @@ pub(crate) struct Runtime {
     /// Contexts given out so far.
     enumerations: u32,
     contexts: Vec<enumerate::Context>,
-    /// What a fault does to the answer that is on its way.
-    spoils: Option<FaultEffect>,
+    /// What faults do to the answer that is on its way.
+    spoils: Vec<FaultEffect>,
 }
 
 /// Answers one request to `/wsman`.
@@ -121,7 +121,7 @@ pub(crate) fn respond(fw: &mut Firmware, caller: &Caller, request: &[u8]) -> Rep
         }
         _ => operation::perform(fw, caller, &request),
     };
-    fw.wsman.spoils = fault;
+    fw.wsman.spoils.extend(fault);
     match performed {
         Ok(Done {
             body,
@@ -200,9 +200,14 @@ fn journal(
 }
 
 impl Runtime {
-    /// What a fault does to the answer that was just given, now that it is bytes.
-    pub(crate) fn take_spoils(&mut self) -> Option<FaultEffect> {
-        self.spoils.take()
+    /// A fault struck at what is being answered: its effect on the answer follows.
+    pub(crate) fn spoil(&mut self, effect: FaultEffect) {
+        self.spoils.push(effect);
+    }
+
+    /// What faults do to the answer that was just given, now that it is bytes.
+    pub(crate) fn take_spoils(&mut self) -> Vec<FaultEffect> {
+        std::mem::take(&mut self.spoils)
     }
 
     fn next_message(&mut self) -> u64 {

@@ -13,7 +13,7 @@ mod sarif;
 mod terminal;
 mod zip;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -147,6 +147,12 @@ impl Report {
 
     /// Counts up when a field changes its meaning or goes away; new fields do not count.
     pub const VERSION: u32 = 1;
+
+    /// The assumptions about firmware that answers of the device rest on, each once, in order.
+    pub fn assumptions(&self) -> BTreeSet<&str> {
+        let all = self.runs.iter().flat_map(|run| &run.assumptions);
+        all.map(String::as_str).collect()
+    }
 
     pub fn new(
         subject: Subject,

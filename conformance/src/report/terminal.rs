@@ -172,18 +172,12 @@ impl Terminal {
             report.requirements.len(),
             report.invocation.seed
         );
-        let mut assumptions: Vec<&str> = report
-            .runs
-            .iter()
-            .flat_map(|run| run.assumptions.iter().map(String::as_str))
-            .collect();
-        assumptions.sort_unstable();
-        assumptions.dedup();
+        let assumptions = report.assumptions();
         if !assumptions.is_empty() {
             let _ = writeln!(
                 out,
                 "some answers of the device rest on assumptions: {}",
-                assumptions.join(", ")
+                Vec::from_iter(assumptions).join(", ")
             );
         }
         out.push_str("\nwhat to try next\n");

@@ -47,6 +47,38 @@ impl Act {
             Self::DeactivateClient | Self::DeactivateAdmin => Mode::PreProvisioning,
         }
     }
+
+    /// How rpc-go is told to. `pfx` is the provisioning certificate in base64.
+    pub(super) fn words(self, line: Line, pfx: &str) -> Vec<&str> {
+        match self {
+            Self::Client => vec!["activate", "--local", "--ccm", "--password", PASSWORD],
+            Self::Admin => vec![
+                "activate",
+                "--local",
+                "--acm",
+                line.admin_password_flag(),
+                PASSWORD,
+                "--provisioningCert",
+                pfx,
+                "--provisioningCertPwd",
+                PASSWORD,
+            ],
+            Self::DeactivateClient => vec!["deactivate", "--local"],
+            Self::DeactivateAdmin => vec!["deactivate", "--local", "--password", PASSWORD],
+        }
+    }
+
+    /// Holds what `amtinfo --json` printed against the mode that this leads to.
+    pub(super) fn is_shown(self, line: Line, printed: Output) -> Result<()> {
+        let seen = printed.succeeded()?.json()?;
+        let expected = line.control_mode(self.leads_to());
+        ensure!(
+            seen["controlMode"] == expected,
+            "amtinfo: expected {expected:?}, actual {}",
+            seen["controlMode"]
+        );
+        Ok(())
+    }
 }
 
 struct Life {
@@ -182,24 +214,8 @@ impl Device<'_> {
     }
 
     fn act(&self, act: Act, folder: &Path, memory: &Path) -> Result<()> {
-        let words: &[&str] = match act {
-            Act::Client => &["activate", "--local", "--ccm", "--password", PASSWORD],
-            Act::Admin => &[
-                "activate",
-                "--local",
-                "--acm",
-                self.line.admin_password_flag(),
-                PASSWORD,
-                "--provisioningCert",
-                &self.authority.pfx,
-                "--provisioningCertPwd",
-                PASSWORD,
-            ],
-            Act::DeactivateClient => &["deactivate", "--local"],
-            Act::DeactivateAdmin => &["deactivate", "--local", "--password", PASSWORD],
-        };
         let tls = TLS_PROFILES.contains(&self.profile);
-        let mut words = words.to_vec();
+        let mut words = act.words(self.line, &self.authority.pfx);
         if tls {
             words.push(self.line.skip_flag());
             if matches!(act, Act::Admin) {
@@ -219,14 +235,7 @@ impl Device<'_> {
         if tls && self.line == Line::Three {
             words.push(self.line.skip_flag());
         }
-        let seen = self.run(&words, folder, memory)?.succeeded()?.json()?;
-        let expected = self.line.control_mode(act.leads_to());
-        ensure!(
-            seen["controlMode"] == expected,
-            "amtinfo: expected {expected:?}, actual {}",
-            seen["controlMode"]
-        );
-        Ok(())
+        act.is_shown(self.line, self.run(&words, folder, memory)?)
     }
 
     fn run(&self, words: &[&str], folder: &Path, memory: &Path) -> Result<Output> {

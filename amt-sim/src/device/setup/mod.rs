@@ -28,7 +28,6 @@ pub(crate) use proof::Proof;
 pub use record::{AdminRecord, ClientRecord, ProvisioningRecord};
 pub use refusal::{SetupMethod, SetupRefusal};
 
-use super::fault::FaultEffect;
 use super::firmware::Firmware;
 use super::journal::Event;
 use super::mode::{ControlMode, Mode, Trigger};
@@ -55,8 +54,6 @@ pub(crate) struct Runtime {
     pub(crate) turn: crate::pki::Turn,
     /// When a device that waits for its server gives up.
     waits_until: Option<crate::time::Instant>,
-    /// What becomes of the answer to the CommitChanges under way.
-    pub(crate) commit_fault: Option<FaultEffect>,
 }
 
 impl Runtime {

@@ -120,7 +120,7 @@ fn commit_changes(call: &mut Call<'_>) -> Outcome {
     };
     if let Some(fault) = call.fw.strike(OCCASION) {
         let effect = fault.effect;
-        call.fw.setup.commit_fault = Some(effect.clone());
+        call.fw.wsman.spoil(effect.clone());
         match effect {
             FaultEffect::Cut => return Outcome::status(status::INTERNAL_ERROR),
             FaultEffect::Status(value) => return Outcome::status(value),

@@ -155,18 +155,12 @@ fn findings_section(out: &mut String, report: &Report) {
     {
         out.push_str("<h2>Nothing to complain about</h2>\n");
     }
-    let mut assumptions: Vec<&str> = report
-        .runs
-        .iter()
-        .flat_map(|run| run.assumptions.iter().map(String::as_str))
-        .collect();
-    assumptions.sort_unstable();
-    assumptions.dedup();
+    let assumptions = report.assumptions();
     if !assumptions.is_empty() {
         let _ = writeln!(
             out,
             "<h3>Assumptions that answers of the device rest on</h3>\n<p class=\"mono\">{}</p>",
-            escape(&assumptions.join(", "))
+            escape(&Vec::from_iter(assumptions).join(", "))
         );
     }
     out.push_str("</section>\n");
