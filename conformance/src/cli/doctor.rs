@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use amt_sim::host::backend::Backend;
 use amt_sim::{Device, Preset, Rules};
 
-use super::run::choose_backend;
+use super::subject::choose_backend;
 use super::{Console, DoctorArgs, Stop, WRONG, shelf};
 use crate::fact::{Fact, Feature, Truth};
 use crate::report::rfc3339;
@@ -251,7 +251,7 @@ fn try_agent(agent: &ExternalAgent) -> Result<String, String> {
         .build()
         .map_err(|error| error.to_string())?;
     let expected = Fact::VERSION.expected(&Truth::of(&device));
-    let world = World::in_real_time(device, amt_sim::host::Pace::Real);
+    let world = World::in_real_time(device);
     let World::Real(real) = &world else {
         return Err("no device in real time".to_owned());
     };

@@ -8,7 +8,7 @@ use amt_sim::diagnostic::closest;
 use crate::fact::{Fact, Truth, show};
 
 /// A text with places to fill in. `{{` and `}}` stand for braces.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
 }
@@ -36,6 +36,10 @@ pub enum Place {
     Conformance,
     /// `{otp}`: the one-time password of the run.
     Otp,
+    /// `{other.uuid}`: another machine of the same order, which nobody switches on. Services only.
+    OtherUuid,
+    /// `{other.otp}`: its one-time password.
+    OtherOtp,
     /// `{hello.port}`: a port that is free, for Hello messages. Services only.
     HelloPort,
     /// `{address}`: where the device is on the network.
@@ -74,6 +78,8 @@ const PLACES: &[(&str, Place, &[Scope])] = &[
     ("scratch", Place::Scratch, Scope::OF_TARGETS),
     ("conformance", Place::Conformance, Scope::OF_TARGETS),
     ("otp", Place::Otp, &[Scope::Service, Scope::Beginning]),
+    ("other.uuid", Place::OtherUuid, &[Scope::Service]),
+    ("other.otp", Place::OtherOtp, &[Scope::Service]),
     ("hello.port", Place::HelloPort, &[Scope::Service]),
     ("address", Place::Address, &[Scope::Service, Scope::Network]),
     ("ca", Place::Authority, &[Scope::Service]),
@@ -144,6 +150,8 @@ impl Told {
 #[derive(Debug, Clone)]
 pub struct ServiceValues {
     pub otp: String,
+    pub other_uuid: String,
+    pub other_otp: String,
     pub hello_port: u16,
     pub address: std::net::IpAddr,
     pub authority: String,
@@ -211,8 +219,8 @@ impl Template {
         self.parts.iter().all(|part| matches!(part, Part::Text(_)))
     }
 
-    /// Whether this place is to be filled.
-    pub fn mentions(&self, place: Place) -> bool {
+    /// Whether something is filled in there.
+    pub fn has(&self, place: Place) -> bool {
         self.parts.contains(&Part::Place(place))
     }
 
@@ -296,6 +304,8 @@ impl Place {
             Self::Sca => values.told.sca.clone(),
             Self::MachineUuid => values.told.uuid.clone(),
             Self::MachineVersion => values.told.version.clone(),
+            Self::OtherUuid => values.service(|service| service.other_uuid.clone()),
+            Self::OtherOtp => values.service(|service| service.other_otp.clone()),
             Self::HelloPort => values.service(|service| service.hello_port.to_string()),
             Self::Address => match values.service {
                 Some(service) => service.address.to_string(),

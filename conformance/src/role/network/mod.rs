@@ -33,10 +33,10 @@ use serde_json::json;
 
 pub use agent::Agent;
 pub use console::{Console, Orders, begun, called_off};
-pub use sca::{Job, Sca, Verdict};
+pub use sca::{Job, NotHeard, Sca, Verdict, Work};
 pub use sca_session::{Stop, Why};
 pub use stranger::Stranger;
-use talk::{Ear, Listener, Tap};
+use talk::{Listener, Tap};
 
 use super::setup::{Host, Record, record};
 use super::{ActionReport, Clock, Ending, Misbehaviour};
@@ -88,8 +88,17 @@ pub struct Company {
     agent: Agent,
     sca: Sca,
     stranger: Stranger,
-    /// Of the machine at hand, as the SCA was told.
-    otp: Option<String>,
+    looks: Look,
+    /// The machines that the SCA was told of, and their one-time passwords.
+    ordered: Vec<(String, Option<String>)>,
+}
+
+/// What everybody looks at on the device after each step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    Mode,
+    /// The record of set-up too, which takes a login: seconds of real time where nobody answers.
+    Record,
 }
 
 impl Company {
@@ -103,17 +112,38 @@ impl Company {
             agent: Agent::new(misbehaviour),
             sca: Sca::new(Seed(seed), misbehaviour),
             stranger: Stranger::new(Seed(seed)),
-            otp: None,
+            looks: Look::Record,
+            ordered: Vec::new(),
         }
     }
 
-    /// The one-time password that the SCA was told.
-    pub fn otp(&self) -> Option<&str> {
-        self.otp.as_deref()
+    /// What is looked at after each step.
+    pub fn looking_at(self, looks: Look) -> Self {
+        Self { looks, ..self }
     }
 
     pub fn sca(&self) -> &Sca {
         &self.sca
+    }
+
+    /// The machines that the SCA was told of, and their one-time passwords.
+    pub fn ordered(&self) -> &[(String, Option<String>)] {
+        &self.ordered
+    }
+
+    /// What went by on the network, which the stranger hears too.
+    pub fn overhear(&mut self, call: &Delivery) {
+        self.stranger.overhear(call);
+    }
+
+    /// What the stranger says to the SCA, for whoever carries it there.
+    pub fn stranger_call(&self, order: &Order, device: IpAddr) -> Result<Delivery, String> {
+        self.stranger.call(order, self.console.machines(), device)
+    }
+
+    /// Lets the stranger put a machine in the place of the device.
+    pub fn stranger_stands_in(&self, order: &Order, lan: &dyn Lan) -> Result<(), String> {
+        self.stranger.stand_in(lan, order.stand_in, &self.console)
     }
 
     /// Lets one of them act, and then looks at what the device is like.
@@ -145,13 +175,18 @@ impl Company {
                 false
             }
         };
-        if let Err(why) = look(field.host, &mut report.facts) {
-            report.remarks.push(format!("looking at the device: {why}"));
-        }
+        self.look(field.host, &mut report);
         if !good {
             report.ending = Ending::Outcome(Outcome::Failed);
         }
         report
+    }
+
+    /// Adds what the device is like.
+    pub fn look(&self, host: Host<'_>, report: &mut ActionReport) {
+        if let Err(why) = look(host, self.looks, &mut report.facts) {
+            report.remarks.push(format!("looking at the device: {why}"));
+        }
     }
 
     fn try_act(
@@ -170,12 +205,8 @@ impl Company {
         match action {
             Action::ConsoleOrder => {
                 let mut tap = Tap::new(&mut self.sca);
-                let mut agent = Ear::new(agent);
-                let ordered = console.order(&mut agent, &mut tap, order.otp);
-                let here = agent.uuid();
-                let named = |(uuid, _): &&(String, Option<String>)| Some(uuid.as_str()) == here;
-                let order = tap.orders().iter().find(named);
-                self.otp = order.and_then(|(_, otp)| otp.clone());
+                let ordered = console.order(agent, &mut tap, order.otp);
+                self.ordered = tap.orders().to_vec();
                 ordered?;
                 if let Some(differ) = tap.passwords_differ() {
                     facts.insert(Fact::CONSOLE_PASSWORDS_DIFFER, json!(differ));
@@ -254,7 +285,7 @@ impl Company {
 }
 
 /// Mode and record, as the device tells its own host now. Where local ports speak TLS only, the record is left out.
-pub(crate) fn look(host: Host<'_>, facts: &mut Facts) -> Result<(), String> {
+fn look(host: Host<'_>, looks: Look, facts: &mut Facts) -> Result<(), String> {
     let mut amthi = host.amthi().map_err(|error| error.to_string())?;
     let mode = amthi.control_mode().map_err(|error| error.to_string())?;
     if let Some(word) = ["none", "ccm", "acm"].get(mode as usize) {
@@ -267,6 +298,9 @@ pub(crate) fn look(host: Host<'_>, facts: &mut Facts) -> Result<(), String> {
         facts.insert(Fact::PROVISIONING_STATE, json!(word));
     }
     drop(amthi);
+    if looks == Look::Mode {
+        return Ok(());
+    }
     let record = host
         .os_admin()
         .and_then(|mut client| Ok(Record::read(&mut client)?));

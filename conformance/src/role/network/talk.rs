@@ -232,14 +232,6 @@ impl<'a> Ear<'a> {
     pub fn answers(&self) -> &[FromAgent] {
         &self.answers
     }
-
-    /// The machine that it is on, as it says.
-    pub fn uuid(&self) -> Option<&str> {
-        self.answers.iter().find_map(|answer| match answer {
-            FromAgent::Identity { uuid, .. } => uuid.as_deref(),
-            _ => None,
-        })
-    }
 }
 
 impl Listener for Ear<'_> {

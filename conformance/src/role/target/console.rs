@@ -37,11 +37,11 @@ impl ExternalConsole {
     }
 }
 
-/// What is behind one console in one run.
+/// A real console in one run.
 #[derive(Debug)]
-pub struct Behind<'a> {
+pub struct Office<'a> {
     console: &'a ExternalConsole,
-    device: &'a SharedDevice,
+    device: SharedDevice,
     seed: u64,
     scratch: Scratch,
     told: Told,
@@ -57,10 +57,10 @@ pub struct Behind<'a> {
 
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
 
-impl<'a> Behind<'a> {
+impl<'a> Office<'a> {
     pub fn new(
         console: &'a ExternalConsole,
-        device: &'a SharedDevice,
+        device: SharedDevice,
         seed: u64,
     ) -> Result<Self, String> {
         Ok(Self {
@@ -195,7 +195,7 @@ impl<'a> Behind<'a> {
     }
 }
 
-impl Orders for Behind<'_> {
+impl Orders for Office<'_> {
     fn order(
         &mut self,
         agent: &mut dyn Listener,
@@ -209,7 +209,7 @@ impl Orders for Behind<'_> {
                 .args
                 .iter()
                 .chain(command.files.iter().map(|(_, text)| text));
-            texts.any(|text| text.mentions(Place::MachineUuid))
+            texts.any(|text| text.has(Place::MachineUuid))
         });
         // One that cannot ask the agent itself is told what it said.
         if prints || is_told {

@@ -6,6 +6,7 @@ mod application;
 mod beginning;
 mod console;
 mod desk;
+mod door;
 mod external;
 mod extract;
 mod parse;
@@ -19,11 +20,11 @@ use std::time::Duration;
 
 use amt_sim::diagnostic::{Diagnostic, closest};
 
-pub use application::{ExternalApplication, Site};
+pub use application::{ExternalApplication, Goal, Ordered, Shown, Site, is_operational, serve};
 pub use beginning::Beginning;
-pub use console::{Behind, ExternalConsole};
+pub use console::{ExternalConsole, Office};
 pub use external::{ExternalAgent, program_version};
-pub use extract::{Field, Output, Rule, Source};
+pub use extract::{Extract, Field, Output, Rule, Source};
 pub use parse::parse;
 pub use service::{Service, Telling};
 
