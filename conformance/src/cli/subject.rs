@@ -78,11 +78,11 @@ impl Cast {
                 target.name
             )));
         }
-        // A service that runs already is nobody's to start.
-        let runs = target
-            .service
-            .as_ref()
-            .is_none_or(|service| service.args.is_some());
+        // What runs already is nobody's to start.
+        let runs = match &target.service {
+            Some(service) => service.args.is_some(),
+            None => target.commands.iter().any(|command| command.http.is_none()),
+        };
         let program = match runs || target.program_name != "-" {
             true => Some(programs.locate(&target).map_err(target_wrong)?),
             false => None,
@@ -119,7 +119,7 @@ impl Cast {
                 };
                 self.application = Some(ExternalApplication::new(target, service, program, reach));
             }
-            (None, Some(program)) if role == Role::Console => {
+            (None, program) if role == Role::Console => {
                 self.console = Some(ExternalConsole::new(target, program));
             }
             (None, Some(program)) => {

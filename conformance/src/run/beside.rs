@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use amt_sim::device::{DialEnd, Interface};
+use amt_sim::device::{DialEnd, Interface, Seed};
 use amt_sim::host::LocalPorts;
-use amt_sim::{Device, Entry, Event, Profile};
+use amt_sim::{Device, Entry, Event, Guid, Profile};
 use serde_json::json;
 
 use super::observe::Observed;
@@ -54,6 +54,8 @@ pub(super) struct Beside<'e> {
     console: Option<Office<'e>>,
     /// What the agent ran.
     ran: Vec<Process>,
+    /// Who is to blame for it that the SCA knows nothing of this machine.
+    unheard: Option<Party>,
     site: Site<'e>,
     profile: Arc<Profile>,
     clock: WallClock,
@@ -84,6 +86,7 @@ impl<'e> Beside<'e> {
             agent: None,
             console: None,
             ran: Vec::new(),
+            unheard: None,
             site,
             profile: Arc::new(profile),
             clock: WallClock::default(),
@@ -138,6 +141,11 @@ impl<'e> Beside<'e> {
             Action::ConsoleOrder => {
                 let report = self.among_us(action, order, world);
                 let ordered = self.ordered(world);
+                if ordered.named {
+                    self.unheard = None;
+                } else {
+                    self.unheard = self.unheard.or(Some(Party::Console));
+                }
                 self.site.order(&world.device, self.seed, ordered)?;
                 self.hold_the_door_at_commit(world);
                 return Ok(report);
@@ -203,6 +211,7 @@ impl<'e> Beside<'e> {
         let mut report = ActionReport::done(Facts::new());
         report.ending = ending;
         report.remarks.extend(remark);
+        report.at_fault = self.unheard;
         Ok(report)
     }
 
@@ -236,6 +245,11 @@ impl<'e> Beside<'e> {
         );
         let agents = agent.and_then(|agent| {
             self.ran.extend(agent.processes);
+            // Whoever gives a wrong name is looked for under that.
+            let here = world.device.with(None, |device| device.identity().uuid);
+            if agent.uuid.is_some_and(|uuid| uuid != here.to_string()) {
+                self.unheard = Some(Party::Agent);
+            }
             Some((Party::Agent, agent.trouble?, agent.remarks))
         });
         let consoles = self.console.as_mut().and_then(|console| {
@@ -266,9 +280,13 @@ impl<'e> Beside<'e> {
         Ordered {
             named: !this.is_empty(),
             otp: otp(this.first()),
-            other_uuid: others
-                .first()
-                .map_or(String::new(), |(uuid, _)| uuid.clone()),
+            other_uuid: match others.first() {
+                Some((uuid, _)) => uuid.clone(),
+                // A machine that nobody has: the order was for this one alone.
+                None => {
+                    Guid::from_wire(Seed(self.seed).bytes("a machine of nobody", 0)).to_string()
+                }
+            },
             other_otp: otp(others.first()),
         }
     }

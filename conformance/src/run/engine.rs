@@ -453,13 +453,15 @@ impl Stage<'_> {
     /// An action whose end no expectation is about must simply be done.
     fn must_be_done(&mut self, action: Action, step: &Step) {
         let requirements = &self.case.scenario.requirements;
-        // A real SCA answers for what it does itself, if the story is about it at all.
+        let at_fault = self.last.as_ref().and_then(|acted| acted.report.at_fault);
+        // A real SCA answers for what it does itself, if the story is about it at all; and whoever is plainly at fault
+        // for what he was to do.
+        let is_scas = action.roles().last() == Some(&Role::Sca) && self.beside.is_some();
+        let party = at_fault.or(is_scas.then_some(Party::Sca));
         let its_own = requirements.iter().find(|id| {
             let requirement = self.engine.ledger.get(id);
-            action.roles().last() == Some(&Role::Sca)
-                && requirement.is_some_and(|requirement| requirement.who == Party::Sca)
+            party.is_some() && requirement.map(|requirement| requirement.who) == party
         });
-        let its_own = its_own.filter(|_| self.beside.is_some());
         let Some(requirement) = its_own.or(requirements.first()) else {
             return;
         };

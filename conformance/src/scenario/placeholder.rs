@@ -67,8 +67,6 @@ pub enum Scope {
     Service,
     /// A target file of a program that comes over the network.
     Network,
-    /// The command of an agent that begins set-up.
-    Beginning,
     /// A target file of a console.
     Console,
 }
@@ -77,7 +75,7 @@ pub enum Scope {
 const PLACES: &[(&str, Place, &[Scope])] = &[
     ("scratch", Place::Scratch, Scope::OF_TARGETS),
     ("conformance", Place::Conformance, Scope::OF_TARGETS),
-    ("otp", Place::Otp, &[Scope::Service, Scope::Beginning]),
+    ("otp", Place::Otp, &[Scope::Service, Scope::Target]),
     ("other.uuid", Place::OtherUuid, &[Scope::Service]),
     ("other.otp", Place::OtherOtp, &[Scope::Service]),
     ("hello.port", Place::HelloPort, &[Scope::Service]),
@@ -91,13 +89,7 @@ const PLACES: &[(&str, Place, &[Scope])] = &[
 ];
 
 impl Scope {
-    const OF_TARGETS: &[Self] = &[
-        Self::Target,
-        Self::Service,
-        Self::Network,
-        Self::Beginning,
-        Self::Console,
-    ];
+    const OF_TARGETS: &[Self] = &[Self::Target, Self::Service, Self::Network, Self::Console];
 
     fn places(self) -> impl Iterator<Item = (&'static str, Place)> {
         PLACES

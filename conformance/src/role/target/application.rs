@@ -313,17 +313,8 @@ impl Site<'_> {
                     )?;
                     telling::command(&application.target, program, args, values)?;
                 }
-                Telling::Http {
-                    method,
-                    url,
-                    headers,
-                    body,
-                } => {
-                    let headers: Vec<(String, String)> = headers
-                        .iter()
-                        .map(|(name, value)| (name.clone(), value.fill(values)))
-                        .collect();
-                    telling::request(method, &url.fill(values), &headers, &body.fill(values))?;
+                Telling::Http(request) => {
+                    telling::Call::of(request, values).make()?;
                 }
             }
         }

@@ -20,6 +20,8 @@ pub struct Beginning<'a> {
     pub remarks: Vec<String>,
     /// How it ended, where it gave the console no answer for that reason.
     pub trouble: Option<Ending>,
+    /// The machine that it is on, as it says.
+    pub uuid: Option<String>,
 }
 
 impl<'a> Beginning<'a> {
@@ -31,6 +33,7 @@ impl<'a> Beginning<'a> {
             processes: Vec::new(),
             remarks: Vec::new(),
             trouble: None,
+            uuid: None,
         }
     }
 
@@ -59,6 +62,9 @@ impl<'a> Beginning<'a> {
         } = report;
         self.processes.extend(processes);
         let said = said(question, &facts, ending == Ending::Outcome(Outcome::Done));
+        if let Some(FromAgent::Identity { uuid, .. }) = &said {
+            self.uuid.clone_from(uuid);
+        }
         match said {
             // It ran into the device's refusal, and told it.
             Some(said) if matches!(ending, Ending::Outcome(Outcome::Done | Outcome::Failed)) => {

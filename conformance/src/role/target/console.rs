@@ -1,7 +1,8 @@
 //! A real console in set-up over the network: a command for each of its parts, with agent and SCA at addresses that it is
 //! told; or one that prints the one-time password, which the harness then carries to both.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use serde_json::Value;
 use super::desk::Desk;
 use super::external::{Scratch, process};
 use super::extract::{Output, find_json};
-use super::process::{Ended, Live};
+use super::process::{Ended, Invocation, Live};
+use super::telling::Call;
 use super::{CommandLine, Target};
 use crate::fact::{Facts, Truth};
 use crate::role::network::talk::{Ear, FromAgent, FromSca, Listener, Tap, ToAgent, ToSca, ask};
@@ -24,11 +26,12 @@ use crate::scenario::{Action, OtpForm, Outcome};
 #[derive(Debug, Clone)]
 pub struct ExternalConsole {
     target: Target,
-    program: PathBuf,
+    /// None for one that runs already.
+    program: Option<PathBuf>,
 }
 
 impl ExternalConsole {
-    pub fn new(target: Target, program: PathBuf) -> Self {
+    pub fn new(target: Target, program: Option<PathBuf>) -> Self {
         Self { target, program }
     }
 
@@ -56,6 +59,9 @@ pub struct Office<'a> {
 }
 
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
+
+/// How long a console may think between two things that it says.
+const MORE: Duration = Duration::from_millis(300);
 
 impl<'a> Office<'a> {
     pub fn new(
@@ -110,29 +116,46 @@ impl<'a> Office<'a> {
                 continue;
             }
             command.tell(values)?;
-            let invocation = target.invocation(&self.console.program, command, values);
-            let cannot = |error| format!("cannot run {}: {error}", self.console.program.display());
-            let mut live = Live::start(&invocation, None).map_err(cannot)?;
-            let deadline = Instant::now() + invocation.time_limit;
-            let ended = loop {
-                let ended = live.ended().map_err(cannot)?.is_some();
+            let mut work = match (&command.http, &self.console.program) {
+                (Some(request), _) => Work::asked(Call::of(request, values)),
+                (None, Some(program)) => Work::run(target, program, command, values)?,
+                (None, None) => return Err(format!("`{}` has no program", target.name)),
+            };
+            let deadline = Instant::now() + target.time_limit;
+            let is_for = match action {
+                Action::ConsoleOrder => Whom::Sca,
+                _ => Whom::Agent,
+            };
+            // When it last turned to whom this step is about.
+            let mut heard = command.otp.is_some().then(Instant::now);
+            loop {
                 let asked = agent.0.serve(agent.1);
                 let told = sca.0.serve(sca.1);
-                if ended || Instant::now() >= deadline {
-                    break ended;
+                let turned = match is_for {
+                    Whom::Agent => asked,
+                    Whom::Sca => told,
+                };
+                heard = turned.then(Instant::now).or(heard);
+                let over = match work.is_over()? {
+                    // It may take its time after its answer, and say more than one thing.
+                    Over::Answered => heard.is_some_and(|heard| heard.elapsed() > MORE),
+                    Over::Ended => true,
+                    Over::No => false,
+                };
+                if over || Instant::now() >= deadline {
+                    break;
                 }
                 if !asked && !told {
                     thread::sleep(LOOK_AGAIN);
                 }
-            };
-            let mut finished = live.finish(Duration::ZERO).map_err(cannot)?;
-            if !ended {
-                finished.ended = Ended::TimeLimit(invocation.time_limit);
             }
-            let ending = target.ending(&finished);
-            let text = command.printed(&finished, values);
-            let remark = finished.remark();
-            self.processes.push(process(&invocation, finished));
+            let Done {
+                ending,
+                remark,
+                text,
+                process,
+            } = work.finish(target, command, values)?;
+            self.processes.push(process);
             if ending != Ending::Outcome(Outcome::Done) {
                 self.trouble = Some(ending);
                 return Err(remark);
@@ -205,10 +228,9 @@ impl Orders for Office<'_> {
         let mut commands = self.console.target.commands.iter();
         let prints = commands.any(|command| command.otp.is_some());
         let is_told = self.console.target.commands.iter().any(|command| {
-            let mut texts = command
-                .args
-                .iter()
-                .chain(command.files.iter().map(|(_, text)| text));
+            let files = command.files.iter().map(|(_, text)| text);
+            let request = command.http.iter().flat_map(|http| [&http.url, &http.body]);
+            let mut texts = command.args.iter().chain(files).chain(request);
             texts.any(|text| text.has(Place::MachineUuid))
         });
         // One that cannot ask the agent itself is told what it said.
@@ -267,6 +289,137 @@ impl Orders for Office<'_> {
             called_off,
             "the console did not tell the agent to stop",
         )
+    }
+}
+
+/// Whom a console turns to in a step.
+#[derive(Debug, Clone, Copy)]
+enum Whom {
+    Agent,
+    Sca,
+}
+
+/// A console at work on one step.
+enum Work {
+    Runs(Live, Invocation),
+    Asked {
+        call: Call,
+        since: Instant,
+        answer: Receiver<Result<String, String>>,
+        got: Option<Result<String, String>>,
+    },
+}
+
+/// Whether it is done with a step.
+enum Over {
+    No,
+    /// It has answered; what it does may follow.
+    Answered,
+    Ended,
+}
+
+/// What came of it.
+struct Done {
+    ending: Ending,
+    remark: String,
+    text: String,
+    process: Process,
+}
+
+impl Work {
+    fn run(
+        target: &Target,
+        program: &Path,
+        command: &CommandLine,
+        values: Values<'_>,
+    ) -> Result<Self, String> {
+        let invocation = target.invocation(program, command, values);
+        let live = Live::start(&invocation, None)
+            .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+        Ok(Self::Runs(live, invocation))
+    }
+
+    fn asked(call: Call) -> Self {
+        let (sender, answer) = mpsc::channel();
+        let asked = call.clone();
+        // Nobody listens any more to one that comes too late.
+        thread::spawn(move || sender.send(asked.make()));
+        Self::Asked {
+            call,
+            since: Instant::now(),
+            answer,
+            got: None,
+        }
+    }
+
+    fn is_over(&mut self) -> Result<Over, String> {
+        Ok(match self {
+            Self::Runs(live, _) => match live.ended().map_err(|error| error.to_string())? {
+                Some(_) => Over::Ended,
+                None => Over::No,
+            },
+            Self::Asked { answer, got, .. } => {
+                *got = got.take().or_else(|| answer.try_recv().ok());
+                match got {
+                    Some(Ok(_)) => Over::Answered,
+                    Some(Err(_)) => Over::Ended,
+                    None => Over::No,
+                }
+            }
+        })
+    }
+
+    /// Its step is over, or its time is up.
+    fn finish(
+        self,
+        target: &Target,
+        command: &CommandLine,
+        values: Values<'_>,
+    ) -> Result<Done, String> {
+        let limit = target.time_limit;
+        match self {
+            Self::Runs(mut live, invocation) => {
+                let ended = live.ended().map_err(|error| error.to_string())?;
+                let mut finished = live
+                    .finish(Duration::ZERO)
+                    .map_err(|error| error.to_string())?;
+                if ended.is_none() {
+                    finished.ended = Ended::TimeLimit(limit);
+                }
+                Ok(Done {
+                    ending: target.ending(&finished),
+                    remark: finished.remark(),
+                    text: command.printed(&finished, values),
+                    process: process(&invocation, finished),
+                })
+            }
+            Self::Asked {
+                call, since, got, ..
+            } => {
+                let (ending, remark, text) = match got {
+                    Some(Ok(text)) => (Outcome::Done, "answered".to_owned(), text),
+                    Some(Err(why)) => (Outcome::Failed, why, String::new()),
+                    None => {
+                        let remark = Ended::TimeLimit(limit).to_string();
+                        (Outcome::Hung, remark, String::new())
+                    }
+                };
+                let duration = since.elapsed().as_millis();
+                Ok(Done {
+                    ending: Ending::Outcome(ending),
+                    process: Process {
+                        command: vec![call.method, call.url],
+                        ended: remark.clone(),
+                        duration_ms: u64::try_from(duration).unwrap_or(u64::MAX),
+                        stdout: text.clone(),
+                        stderr: String::new(),
+                        left_behind: Vec::new(),
+                    },
+                    remark,
+                    text,
+                })
+            }
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub use console::{ExternalConsole, Office};
 pub use external::{ExternalAgent, program_version};
 pub use extract::{Extract, Field, Output, Rule, Source};
 pub use parse::parse;
-pub use service::{Service, Telling};
+pub use service::{Request, Service, Telling};
 
 use crate::fact::{Fact, Feature, Value};
 use crate::glob::Glob;
@@ -105,6 +105,8 @@ impl Default for ExitCodes {
 #[derive(Debug, Clone)]
 pub struct CommandLine {
     pub action: Action,
+    /// A console that runs already is asked to do it, and no program is run.
+    pub http: Option<Request>,
     pub args: Vec<Template>,
     pub output: Output,
     pub stream: Stream,

@@ -7,7 +7,7 @@ use amt_sim::diagnostic::Diagnostic;
 use regex::Regex;
 
 use super::extract::{Field, Output, Rule, Source};
-use super::service::parse_service;
+use super::service::{parse_http, parse_service};
 use super::{
     CommandLine, ExitCodes, KnownFailing, Side, Stream, Target, VersionCommand, plain_value,
 };
@@ -48,8 +48,9 @@ fn parse_target(
     };
     let name = table.require_string("name");
     let title = table.require_string("title");
-    // A service that runs already is nobody's to start.
-    let program = match scope == Scope::Service && !table.has("program") {
+    // What runs already is nobody's to start.
+    let may_run_already = matches!(scope, Scope::Service | Scope::Console);
+    let program = match may_run_already && !table.has("program") {
         true => Some(Located {
             value: "-".to_owned(),
             span: 0..0,
@@ -272,11 +273,12 @@ fn parse_commands(
                 ),
             }
         }
-        let scope = match (role, action) {
-            (Role::Agent, Some(Action::AgentStart)) if scope == Scope::Target => Scope::Beginning,
-            _ => scope,
+        let asks = role == Role::Console && entry.has("http");
+        let http = asks.then(|| parse_http(&entry, findings, scope)).flatten();
+        let args = match asks {
+            true => Vec::new(),
+            false => parse_args(&entry, findings, scope),
         };
-        let args = parse_args(&entry, findings, scope);
         let output = parse_output(&entry, findings);
         let stream = if entry.has("stream") {
             word(&entry, findings, "stream", Stream::named, Stream::ALL)
@@ -302,6 +304,7 @@ fn parse_commands(
         if let (Some(action), Some(stream)) = (action, stream) {
             commands.push(CommandLine {
                 action,
+                http,
                 args,
                 output,
                 stream,
@@ -665,6 +668,38 @@ control-mode = { json = "mode", map = { "not activated" = "none" }, otherwise = 
     fn a_dotted_name_wants_quotes() {
         let bad = GOOD.replace("version = {", "wired.mac = {");
         insta::assert_snapshot!(shown(&bad));
+    }
+
+    const CONSOLE: &str = r#"
+name = "mine"
+title = "A console of mine"
+program = "mine"
+role = "console"
+has = ["network-setup"]
+
+[[command]]
+for = "console.order"
+args = ["order", "{machine.uuid}", "--agent", "{agent}"]
+[command.otp]
+regex = 'password (.*)'
+[[command.write]]
+file = "{scratch}/where"
+text = "{sca}"
+"#;
+
+    #[test]
+    fn a_console_is_read() {
+        let target = parse("mine.toml", CONSOLE).unwrap();
+        assert_eq!(target.role, Role::Console);
+        assert!(target.commands[0].otp.is_some());
+        assert_eq!(target.commands[0].files.len(), 1);
+    }
+
+    #[test]
+    fn a_console_and_an_agent_have_parts_of_their_own() {
+        let console = CONSOLE.replace("console.order", "agent.discover");
+        let agent = GOOD.replace("--json\"]", "{agent}\", \"{otp}\"]");
+        insta::assert_snapshot!(format!("{}\n\n{}", shown(&console), shown(&agent)));
     }
 
     #[test]
