@@ -1,8 +1,7 @@
 //! A real console in set-up over the network: a command for each of its parts, with agent and SCA at addresses that it is
 //! told; or one that prints the one-time password, which the harness then carries to both.
 
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,9 +9,9 @@ use amt_sim::host::SharedDevice;
 use serde_json::Value;
 
 use super::desk::Desk;
-use super::external::{Scratch, process};
+use super::errand::{Done, Over, Work};
+use super::external::Scratch;
 use super::extract::{Output, find_json};
-use super::process::{Ended, Invocation, Live};
 use super::telling::Call;
 use super::{CommandLine, Target};
 use crate::fact::{Facts, Truth};
@@ -297,130 +296,6 @@ impl Orders for Office<'_> {
 enum Whom {
     Agent,
     Sca,
-}
-
-/// A console at work on one step.
-enum Work {
-    Runs(Live, Invocation),
-    Asked {
-        call: Call,
-        since: Instant,
-        answer: Receiver<Result<String, String>>,
-        got: Option<Result<String, String>>,
-    },
-}
-
-/// Whether it is done with a step.
-enum Over {
-    No,
-    /// It has answered; what it does may follow.
-    Answered,
-    Ended,
-}
-
-/// What came of it.
-struct Done {
-    ending: Ending,
-    remark: String,
-    text: String,
-    process: Process,
-}
-
-impl Work {
-    fn run(
-        target: &Target,
-        program: &Path,
-        command: &CommandLine,
-        values: Values<'_>,
-    ) -> Result<Self, String> {
-        let invocation = target.invocation(program, command, values);
-        let live = Live::start(&invocation, None)
-            .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
-        Ok(Self::Runs(live, invocation))
-    }
-
-    fn asked(call: Call) -> Self {
-        let (sender, answer) = mpsc::channel();
-        let asked = call.clone();
-        // Nobody listens any more to one that comes too late.
-        thread::spawn(move || sender.send(asked.make()));
-        Self::Asked {
-            call,
-            since: Instant::now(),
-            answer,
-            got: None,
-        }
-    }
-
-    fn is_over(&mut self) -> Result<Over, String> {
-        Ok(match self {
-            Self::Runs(live, _) => match live.ended().map_err(|error| error.to_string())? {
-                Some(_) => Over::Ended,
-                None => Over::No,
-            },
-            Self::Asked { answer, got, .. } => {
-                *got = got.take().or_else(|| answer.try_recv().ok());
-                match got {
-                    Some(Ok(_)) => Over::Answered,
-                    Some(Err(_)) => Over::Ended,
-                    None => Over::No,
-                }
-            }
-        })
-    }
-
-    /// Its step is over, or its time is up.
-    fn finish(
-        self,
-        target: &Target,
-        command: &CommandLine,
-        values: Values<'_>,
-    ) -> Result<Done, String> {
-        let limit = target.time_limit;
-        match self {
-            Self::Runs(mut live, invocation) => {
-                let ended = live.ended().map_err(|error| error.to_string())?;
-                let mut finished = live
-                    .finish(Duration::ZERO)
-                    .map_err(|error| error.to_string())?;
-                if ended.is_none() {
-                    finished.ended = Ended::TimeLimit(limit);
-                }
-                Ok(Done {
-                    ending: target.ending(&finished),
-                    remark: finished.remark(),
-                    text: command.printed(&finished, values),
-                    process: process(&invocation, finished),
-                })
-            }
-            Self::Asked {
-                call, since, got, ..
-            } => {
-                let (ending, remark, text) = match got {
-                    Some(Ok(text)) => (Outcome::Done, "answered".to_owned(), text),
-                    Some(Err(why)) => (Outcome::Failed, why, String::new()),
-                    None => {
-                        let remark = Ended::TimeLimit(limit).to_string();
-                        (Outcome::Hung, remark, String::new())
-                    }
-                };
-                let duration = since.elapsed().as_millis();
-                Ok(Done {
-                    ending: Ending::Outcome(ending),
-                    process: Process {
-                        command: vec![call.method, call.url],
-                        ended: remark.clone(),
-                        duration_ms: u64::try_from(duration).unwrap_or(u64::MAX),
-                        stdout: text.clone(),
-                        stderr: String::new(),
-                        left_behind: Vec::new(),
-                    },
-                    remark,
-                    text,
-                })
-            }
-        }
-    }
 }
 
 /// Who is there where the story has no SCA to talk to.

@@ -7,6 +7,7 @@ mod beginning;
 mod console;
 mod desk;
 mod door;
+mod errand;
 mod external;
 mod extract;
 mod parse;
