@@ -10,7 +10,7 @@
 mod folder;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use amt_sim::Rules;
 use conformance::report::{

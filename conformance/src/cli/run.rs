@@ -37,6 +37,7 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
         seed: args.seed,
         shard: args.shard,
         only,
+        all_combinations: args.all_combinations,
     };
     let plan = Plan::new(&library, &ledger, &choice).map_err(Stop::wrong)?;
     let mut rules = Rules::default();
