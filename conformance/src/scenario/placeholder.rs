@@ -36,7 +36,7 @@ pub enum Place {
     Conformance,
     /// `{otp}`: the one-time password of the run.
     Otp,
-    /// `{other.uuid}`: another machine of the same order, which nobody switches on. Services only.
+    /// `{other.uuid}`: another machine of the same order, which nobody switches on. Services only, as its password.
     OtherUuid,
     /// `{other.otp}`: its one-time password.
     OtherOtp,

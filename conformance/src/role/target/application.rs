@@ -4,7 +4,7 @@
 //! root of the application's certificate, the PKI DNS suffix, and where to say Hello.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -101,6 +101,7 @@ impl ExternalApplication {
         let bytes = fs::read(root).map_err(|error| format!("{}: {error}", root.display()))?;
         let root = keystore::root_hash(&bytes)
             .ok_or_else(|| format!("{}: no certificate in PEM or DER", root.display()))?;
+        let (hello_port, reserved) = free_port()?;
         Ok(Site {
             application: self,
             root,
@@ -108,12 +109,13 @@ impl ExternalApplication {
                 otp: String::new(),
                 other_uuid: String::new(),
                 other_otp: String::new(),
-                hello_port: free_port()?,
+                hello_port,
                 address: self.service.address.unwrap_or_else(next_address),
                 authority: folder.to_string_lossy().into_owned(),
             },
             scratch,
             started: None,
+            _reserved: reserved,
         })
     }
 }
@@ -128,18 +130,21 @@ pub(super) fn next_address() -> IpAddr {
     Ipv4Addr::new(127, 50 + process, high as u8, low as u8).into()
 }
 
-/// A port for Hello messages that no other run has, below those that the system hands out by itself.
-fn free_port() -> Result<u16, String> {
+/// A port for Hello messages that no other run has, in this process or in another one, while the socket lives: below
+/// those that the system hands out by itself, and taken as a port of UDP, which an application leaves alone.
+fn free_port() -> Result<(u16, UdpSocket), String> {
     const FIRST: u16 = 20_000;
     const MANY: u16 = 10_000;
     static COUNT: AtomicU16 = AtomicU16::new(0);
     let begin = (std::process::id() % u32::from(MANY)) as u16;
     let mut why = String::new();
-    for _ in 0..100 {
+    for _ in 0..1000 {
         let count = COUNT.fetch_add(1, Ordering::Relaxed) % MANY;
         let port = FIRST + (begin + count) % MANY;
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(_) => return Ok(port),
+        let place = (Ipv4Addr::LOCALHOST, port);
+        let reserved = UdpSocket::bind(place);
+        match reserved.and_then(|reserved| TcpListener::bind(place).map(|_| reserved)) {
+            Ok(reserved) => return Ok((port, reserved)),
             Err(error) => why = error.to_string(),
         }
     }
@@ -179,6 +184,8 @@ pub struct Site<'a> {
     values: ServiceValues,
     scratch: Scratch,
     started: Option<Started>,
+    /// Keeps its Hello port for it.
+    _reserved: UdpSocket,
 }
 
 /// What is there while the application runs.

@@ -9,6 +9,7 @@
 //! A port is open while the machine behind listens on it, and bytes and ends go through as they are.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -224,10 +225,10 @@ fn follow(
         stays
     });
     for port in wanted {
-        if !listeners.contains_key(&port) {
+        if let Entry::Vacant(place) = listeners.entry(port) {
             let listener = TcpListener::bind(SocketAddr::new(address, port))?;
             listener.set_nonblocking(true)?;
-            listeners.insert(port, listener);
+            place.insert(listener);
         }
     }
     Ok(())
