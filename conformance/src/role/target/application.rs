@@ -21,12 +21,12 @@ use super::door::{Behind, Door, Latch};
 use super::external::{Scratch, last_line, process};
 use super::extract::{Extract, Output, extract};
 use super::process::{Ended, Invocation, Live, Printed};
-use super::{Service, Target, Telling, telling};
+use super::{Programs, Service, Target, TargetError, Telling, telling};
 use crate::fact::{Fact, Truth};
 use crate::role::certificates::CertificateForm;
 use crate::role::{Ending, Process};
 use crate::scenario::placeholder::{ServiceValues, Told, Values};
-use crate::scenario::{HelloForm, Outcome, Scenario, StepKind};
+use crate::scenario::{HelloForm, Outcome, Scenario, StepKind, Template};
 
 /// Password of the PFX file in `{ca}`.
 const PFX_PASSWORD: &str = "P@ssw0rd1";
@@ -76,6 +76,18 @@ impl ExternalApplication {
                     .to_owned()
             })
         })
+    }
+
+    /// The SCA that comes with the harness, as a program of its own.
+    pub fn bundled() -> Result<Self, TargetError> {
+        let target = Target::find("reference-sca")?;
+        let program = Programs::default().locate(&target)?;
+        let unfit = || TargetError::Unknown {
+            name: target.name.clone(),
+            suggestion: None,
+        };
+        let service = target.service.clone().ok_or_else(unfit)?;
+        Ok(Self::new(target, service, Some(program), Reach::Loopback))
     }
 
     /// What one run needs, before there is a device.
@@ -194,6 +206,8 @@ struct Started {
 /// What the console has ordered.
 #[derive(Debug, Clone, Default)]
 pub struct Ordered {
+    /// Whether the console named this machine at all.
+    pub named: bool,
     pub otp: String,
     pub other_uuid: String,
     pub other_otp: String,
@@ -277,7 +291,10 @@ impl Site<'_> {
         };
         for telling in &service.told {
             if let Telling::File { path, text } = telling {
-                telling::write(path, text, values)?;
+                match ordered.named {
+                    true => telling::write(path, text, values)?,
+                    false => telling::write(path, &Template::default(), values)?,
+                }
             }
         }
         if self.started.is_none() {
@@ -296,23 +313,15 @@ impl Site<'_> {
         for telling in &service.told {
             match telling {
                 Telling::File { .. } => {}
+                _ if !ordered.named => {}
                 Telling::Command(args) => {
                     let program = application.program.as_deref().ok_or(
                         "told by a command, but nothing says which program: give `program`",
                     )?;
                     telling::command(&application.target, program, args, values)?;
                 }
-                Telling::Http {
-                    method,
-                    url,
-                    headers,
-                    body,
-                } => {
-                    let headers: Vec<(String, String)> = headers
-                        .iter()
-                        .map(|(name, value)| (name.clone(), value.fill(values)))
-                        .collect();
-                    telling::request(method, &url.fill(values), &headers, &body.fill(values))?;
+                Telling::Http(request) => {
+                    telling::Call::of(request, values).make()?;
                 }
             }
         }
