@@ -305,6 +305,8 @@ words! {
         AgentChecksModeOnly = "agent-checks-mode-only",
         /// Agent: leaves the device waiting when set-up failed.
         AgentNeverStops = "agent-never-stops",
+        /// Agent: takes a flow that did not go on for a device that is as it was.
+        AgentNeverLooks = "agent-never-looks",
         /// Agent: gives up at the first trouble of the link.
         AgentNeverRetries = "agent-never-retries",
         /// SCA: believes whoever has the leaf that it was told of.
