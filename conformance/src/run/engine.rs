@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use amt_sim::device::Interface;
 use amt_sim::host::Pace;
 use amt_sim::{Device, Entry, Event, Fault, Mode, Preset, Rules};
 
@@ -120,7 +121,7 @@ impl Engine<'_> {
             let reason = |known: &[KnownFailing]| {
                 known
                     .iter()
-                    .find(|entry| entry.takes(&run.scenario, &run.profile))
+                    .find(|entry| entry.takes(&run.id))
                     .map(|entry| entry.reason.clone())
             };
             run.known_failing = reason(&target.known_failing);
@@ -187,6 +188,11 @@ impl Engine<'_> {
             }
             World::Real(_) => None,
         };
+        let cast = Cast::new(case.seed, self.misbehaviour);
+        let cast = match &world {
+            World::Virtual(device) => cast.with_local_ports(device.dialer(Interface::Local)),
+            World::Real(_) => cast,
+        };
         let stage = Stage {
             engine: self,
             case,
@@ -194,7 +200,7 @@ impl Engine<'_> {
             lan,
             beside: site.map(|site| Beside::new(site, case.seed)),
             world,
-            cast: Cast::new(case.seed, self.misbehaviour),
+            cast,
             secure: secure::Cast::new(self.misbehaviour),
             truth: None,
             last: None,
@@ -297,6 +303,7 @@ fn empty_run(case: &Case<'_>) -> Run {
         title: case.scenario.title.clone(),
         file: case.scenario.file.clone(),
         profile: case.profile.name.clone(),
+        parameters: case.scenario.values.clone(),
         mode: String::new(),
         seed: case.seed,
         verdict: Verdict::Inconclusive,

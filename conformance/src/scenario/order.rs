@@ -90,6 +90,16 @@ words! {
 }
 
 words! {
+    /// What carries the application's WS-Management.
+    Through {
+        /// A port that the application forwards for itself, over LME.
+        Lme = "lme",
+        /// A TCP port of the host that LMS listens on for the device.
+        LocalPort = "local-port",
+    }
+}
+
+words! {
     /// What the periodic check looks at.
     LooksAt {
         Certificate = "certificate",
@@ -245,6 +255,7 @@ pub struct Order {
     pub algorithm: u64,
     pub chain: ChainForm,
     pub over: Way,
+    pub through: Through,
     pub by: LooksAt,
     pub signs_with: RogueSigns,
     pub clock: RogueClock,
@@ -269,6 +280,7 @@ impl Default for Order {
             algorithm: Self::RSA_SHA_256,
             chain: ChainForm::Whole,
             over: Way::Mei,
+            through: Through::Lme,
             by: LooksAt::Both,
             signs_with: RogueSigns::Own,
             clock: RogueClock::Untouched,
@@ -291,6 +303,9 @@ impl Order {
     /// Reads the `with` of a step that does `action`.
     pub(super) fn parse(action: Action, table: &Table<'_, '_>, findings: &Findings) -> Self {
         let mut order = Self::default();
+        if action.speaks_for_the_application() {
+            set(&mut order.through, table, findings, "through", Through::ALL);
+        }
         match action {
             Action::ApplicationPrepare => {
                 set(&mut order.hash, table, findings, "hash", HashForm::ALL);
@@ -396,14 +411,14 @@ impl Order {
                 );
             }
             Action::CheckerCheck => set(&mut order.by, table, findings, "by", LooksAt::ALL),
+            // Nothing but what carries it.
+            Action::ApplicationSetup | Action::ApplicationLook => {}
             Action::AgentDiscover
             | Action::ConsoleAsk
-            | Action::ApplicationSetup
             | Action::AgentStart
             | Action::AgentStop
             | Action::ScaAwaitHello
-            | Action::ScaReturn
-            | Action::ApplicationLook => {
+            | Action::ScaReturn => {
                 findings.add(table.span(), format!("`{action}` takes nothing `with` it"));
                 for key in table.keys() {
                     table.free_string(&key);
