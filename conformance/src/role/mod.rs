@@ -229,6 +229,8 @@ words! {
         ConsoleForgetsSca = "console-forgets-sca",
         /// Agent: keeps the one-time password to itself.
         AgentForgetsOtp = "agent-forgets-otp",
+        /// Agent: makes up a one-time password when it was given none.
+        AgentInventsOtp = "agent-invents-otp",
         /// Agent: starts configuration before it sets the one-time password.
         AgentStartsFirst = "agent-starts-first",
         /// Agent: starts configuration although the device refused the one-time password.
