@@ -115,10 +115,21 @@ pub fn read<T>(
     text: &str,
     read: impl FnOnce(&Table<'_, '_>, &Findings) -> Option<T>,
 ) -> Result<T, Vec<Diagnostic>> {
+    read_changed(file, text, |_, _| (), read)
+}
+
+/// The same for a file in which something is to be filled in first.
+pub fn read_changed<'t, T>(
+    file: &str,
+    text: &'t str,
+    change: impl FnOnce(&mut DeTable<'t>, &Findings),
+    read: impl FnOnce(&Table<'_, 't>, &Findings) -> Option<T>,
+) -> Result<T, Vec<Diagnostic>> {
     // A syntax error is said in the words that the rest of the project uses.
     parse_toml::<toml::Table>(file, text).map_err(|error| vec![error])?;
     let findings = Findings::new(file, text);
-    let (root, _) = DeTable::parse_recoverable(text);
+    let (mut root, _) = DeTable::parse_recoverable(text);
+    change(root.get_mut(), &findings);
     let table = Table::new(findings.clone(), root.get_ref(), 0..0, "the file");
     let value = read(&table, &findings);
     table.finish();
@@ -215,6 +226,10 @@ impl<'d, 't> Table<'d, 't> {
     /// A list of texts; a single text stands for a list of one.
     pub fn strings(&self, key: &'static str) -> Option<Vec<Located<String>>> {
         let value = self.look(key)?;
+        self.texts(key, value)
+    }
+
+    fn texts(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<Located<String>>> {
         let one = |value: &Spanned<DeValue<'_>>| match value.get_ref().as_str() {
             Some(text) => Some(Located {
                 value: text.to_owned(),
@@ -301,6 +316,43 @@ impl<'d, 't> Table<'d, 't> {
             Some(table) => Some(self.child(table, value.span(), format!("`{key}`"))),
             None => self.wrong_type(key, value, "a table"),
         }
+    }
+
+    /// The values of a list, or those of a table with their names, where nothing but their number is fixed.
+    pub fn free_values(
+        &self,
+        key: &Located<String>,
+    ) -> Vec<(Option<Located<String>>, Spanned<DeValue<'t>>)> {
+        let Some(value) = self.table.get(key.value.as_str()) else {
+            return Vec::new();
+        };
+        match value.get_ref() {
+            DeValue::Array(list) => list.iter().map(|value| (None, value.clone())).collect(),
+            DeValue::Table(table) => {
+                let named = table.iter().map(|(name, value)| {
+                    let name = Located {
+                        value: name.get_ref().to_string(),
+                        span: name.span(),
+                    };
+                    (Some(name), value.clone())
+                });
+                named.collect()
+            }
+            _ => {
+                self.wrong_type::<()>(
+                    &key.value,
+                    value,
+                    "a list of values, or a table of named ones",
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// A list of texts under a name that is not one of a fixed set; a single text stands for a list of one.
+    pub fn free_strings(&self, key: &Located<String>) -> Option<Vec<Located<String>>> {
+        let value = self.table.get(key.value.as_str())?;
+        self.texts(&key.value, value)
     }
 
     /// Any value under a name that is not one of a fixed set.
@@ -418,7 +470,8 @@ fn article(noun: &str) -> String {
     format!("{} {noun}", if vowel { "an" } else { "a" })
 }
 
-fn plain(value: &DeValue<'_>) -> toml::Value {
+/// A value without its place.
+pub fn plain(value: &DeValue<'_>) -> toml::Value {
     match value {
         DeValue::String(text) => toml::Value::String(text.to_string()),
         DeValue::Boolean(flag) => toml::Value::Boolean(*flag),

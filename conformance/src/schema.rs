@@ -24,8 +24,8 @@ pub fn scenario() -> Value {
             "expect": {"$ref": "#/definitions/expect"},
             "requirement": {"$ref": "#/definitions/requirement"},
             "severity": words(["MUST", "SHOULD"], "Never stronger than the requirement's own level."),
-            "fault": {"$ref": "#/definitions/fault"},
-            "advance": {"$ref": "#/definitions/time"},
+            "fault": or_parameter(json!({"$ref": "#/definitions/fault"})),
+            "advance": or_parameter(json!({"$ref": "#/definitions/time"})),
         },
         "additionalProperties": false,
         "oneOf": [
@@ -49,6 +49,7 @@ pub fn scenario() -> Value {
             "tags": list(json!({"type": "string"})),
             "roles": list(words(Role::ALL.iter().map(|role| role.word()), "A party beside the device.")),
             "needs": list(words(features(), "What a program must be able to do.")),
+            "parameters": parameters(),
             "device": device(),
             "step": list(step),
         },
@@ -91,9 +92,38 @@ fn device() -> Value {
             "preset": text("factory, ccm, acm, or a mode of the mode table."),
             "seed": {"type": "integer", "minimum": 0},
             "set": described(json!({"type": "object"}), "Other values for keys of the profile."),
-            "faults": one_or_list(json!({"$ref": "#/definitions/fault"})),
+            "faults": one_or_list(or_parameter(json!({"$ref": "#/definitions/fault"}))),
         },
     })
+}
+
+fn parameters() -> Value {
+    let words = one_or_list(json!({"type": "string"}));
+    let patterns = |about: &str| {
+        let pattern = json!({"type": "object", "additionalProperties": words});
+        described(list(pattern), about)
+    };
+    let values = json!({
+        "anyOf": [
+            list(json!({"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "boolean"}]})),
+            {"type": "object"},
+        ],
+        "description": "Values, or named values where the value itself cannot be part of the name of a run.",
+    });
+    json!({
+        "type": "object",
+        "description": "What varies beside the device; every pair of values occurs in a run. {parameter.NAME} stands for the value.",
+        "properties": {
+            "unless": patterns("Combinations that there are not; `profile` is a parameter too."),
+            "only": patterns("Where there are any, every combination is like one of them."),
+        },
+        "additionalProperties": values,
+    })
+}
+
+/// Anything, or a text in which a parameter stands for it.
+fn or_parameter(schema: Value) -> Value {
+    json!({"anyOf": [schema, {"type": "string", "pattern": "\\{parameter\\."}]})
 }
 
 fn expect() -> Value {
@@ -106,7 +136,7 @@ fn expect() -> Value {
             .map(|outcome| outcome.word()),
         "How the last action ended.",
     );
-    let count = json!({"type": "integer", "minimum": 0});
+    let count = or_parameter(json!({"type": "integer", "minimum": 0}));
     json!({
         "type": "object",
         "description": "Exactly one question.",
@@ -125,8 +155,8 @@ fn expect() -> Value {
                 one_or_list(json!({"$ref": "#/definitions/fact"})),
                 "These facts are what a good agent would say of this device.",
             ),
-            "outcome": one_or_list(outcome),
-            "took_at_most": {"$ref": "#/definitions/time"},
+            "outcome": one_or_list(or_parameter(outcome)),
+            "took_at_most": or_parameter(json!({"$ref": "#/definitions/time"})),
             "journal": kind,
             "journal_none": kind,
             "journal_distinct": kind,

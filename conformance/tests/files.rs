@@ -162,7 +162,7 @@ severity = "MUST"
 #[case("unknown_form", "swapped-nonces", "swaped-nonces")]
 #[case("wrong_type_of_order", "algorithm = 2", "algorithm = \"two\"")]
 #[case(
-    "order_for_nothing",
+    "order_that_looking_does_not_take",
     "do = \"application.prepare\"",
     "do = \"application.look\""
 )]

@@ -51,6 +51,8 @@ fn every_file_that_ships_agrees() {
 #[case("requirements = [\"agent.discovery.versoin\"]", "/requirements/0")]
 #[case("[[step]]\ndo = \"agent.discover\"\nadvance = \"1s\"", "/step/0")]
 #[case("[[step]]\nadvance = \"soon\"", "/step/0")]
+#[case("[parameters]\ntls = \"1.2\"", "/parameters/tls")]
+#[case("[parameters]\nunless = [{ tls = 1 }]", "/parameters/unless/0/tls")]
 fn mistakes_are_seen(#[case] text: &str, #[case] place: &str) {
     let schema = schema::scenario();
     let value = serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap();
@@ -117,7 +119,9 @@ fn disagreements(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<S
                 let name = Value::String(key.clone());
                 wrong.extend(disagreements(root, names, &name, &format!("{at}/{key}")));
             }
-            if let Some(known) = known {
+            // Keys that nobody lists, such as the parameters of a scenario.
+            let others = Some(&schema["additionalProperties"]).filter(|others| others.is_object());
+            if let Some(known) = known.or(others) {
                 wrong.extend(disagreements(root, known, inner, &format!("{at}/{key}")));
             }
         }

@@ -87,10 +87,10 @@ fn say(requirement: &Requirement, out: &mut dyn Write) -> Result<(), Stop> {
     line("grade", requirement.grade.word())?;
     line("source", &requirement.source)?;
     for (name, text) in [
-        ("why", &requirement.why),
-        ("firmware", &requirement.firmware),
-        ("note", &requirement.note),
-        ("untestable", &requirement.untestable),
+        ("why", requirement.why.as_deref()),
+        ("firmware", requirement.firmware()),
+        ("note", requirement.note.as_deref()),
+        ("untestable", requirement.untestable.as_deref()),
     ] {
         if let Some(text) = text {
             line(name, text)?;

@@ -107,6 +107,9 @@ struct RunArgs {
     /// Let the device listen where its target file says although that is no loopback address
     #[arg(long, requires = "target")]
     beyond_loopback: bool,
+    /// Every combination of what a scenario's parameters may be, and not only each pair of values once
+    #[arg(long)]
+    all_combinations: bool,
     /// Where the report goes
     #[arg(long, value_name = "DIR", default_value = "report")]
     report: PathBuf,

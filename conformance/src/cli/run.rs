@@ -44,6 +44,7 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
         seed: args.seed,
         shard: args.shard,
         only,
+        all_combinations: args.all_combinations,
     };
     let plan = Plan::new(&library, &ledger, &choice).map_err(Stop::wrong)?;
     let mut rules = Rules::default();
@@ -383,8 +384,13 @@ fn check_known(target: &Target, library: &Library) -> Result<(), Stop> {
     let mut wrong = Vec::new();
     for entry in target.known_failing.iter().chain(&target.known_flaky) {
         let matches = library.scenarios.iter().any(|scenario| {
-            profiles.iter().any(|profile| {
-                scenario.device.profiles.takes(profile) && entry.takes(&scenario.id, &profile.name)
+            let takes = |profile: &&amt_sim::Profile| scenario.device.profiles.takes(profile);
+            let names = profiles.iter().filter(takes);
+            let names: Vec<&str> = names.map(|profile| profile.name.as_str()).collect();
+            let runs = scenario.runs(&names, true);
+            runs.into_iter().any(|(told, profile)| {
+                let profile = names.get(profile).copied().unwrap_or_default();
+                entry.takes(&told.run_name(profile))
             })
         });
         if !matches {

@@ -112,7 +112,12 @@ fn command(report: &Report, run: &Run) -> Vec<String> {
         .profile
         .as_ref()
         .filter(|profile| profile.contains(['/', '.']));
-    flag("--profile", own.unwrap_or(&run.profile));
+    let varies = run.device().split_once(',').map(|(_, varies)| varies);
+    let device = own.unwrap_or(&run.profile);
+    match varies {
+        Some(varies) => flag("--profile", &format!("{device},{varies}")),
+        None => flag("--profile", device),
+    }
     flag("--seed", &run.seed.to_string());
     if let Some(target) = &invocation.target {
         flag("--target", target);

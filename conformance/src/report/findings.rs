@@ -14,7 +14,7 @@ pub struct Finding<'r> {
 impl Finding<'_> {
     /// The devices, as many as fit.
     pub fn devices(&self) -> String {
-        let names: Vec<&str> = self.runs.iter().map(|run| run.profile.as_str()).collect();
+        let names: Vec<&str> = self.runs.iter().map(|run| run.device()).collect();
         match names.as_slice() {
             [a, b, c, _, rest @ ..] if !rest.is_empty() => {
                 format!("{a}, {b}, {c} and {} more", rest.len() + 1)

@@ -95,7 +95,7 @@ fn case(out: &mut String, run: &Run) {
         out,
         "    <testcase classname=\"{}\" name=\"{}\" time=\"{}\"",
         attribute(&run.scenario),
-        attribute(&run.profile),
+        attribute(run.device()),
         seconds(run.device_time_ms)
     );
     let reason = || {

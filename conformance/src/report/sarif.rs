@@ -152,7 +152,7 @@ fn result(finding: &Finding<'_>, rule: Option<usize>) -> Value {
             "blame": check.blame.map(|blame| blame.word()),
             "expected": check.expected,
             "actual": check.actual,
-            "devices": finding.runs.iter().map(|run| run.profile.as_str()).collect::<Vec<_>>(),
+            "devices": finding.runs.iter().map(|run| run.device()).collect::<Vec<_>>(),
             "journal": check.place.journal,
             "assumptions": check.rests_on,
         },

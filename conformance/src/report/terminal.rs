@@ -90,7 +90,7 @@ impl Terminal {
             let actual = check.actual.as_deref().unwrap_or("-");
             let _ = writeln!(out, "{MARGIN}  expected  {}", one_line(expected));
             let _ = writeln!(out, "{MARGIN}  actual    {}", one_line(actual));
-            let _ = write!(out, "{MARGIN}  on        {}", example.profile);
+            let _ = write!(out, "{MARGIN}  on        {}", example.device());
             if affected.len() > 1 {
                 let _ = write!(out, " and {} more", affected.len() - 1);
             }
@@ -141,7 +141,7 @@ impl Terminal {
         for (reason, affected) in groups {
             let _ = write!(out, "{MARGIN}{}", one_line(&reason));
             if affected.len() < runs.len() {
-                let names: Vec<&str> = affected.iter().map(|run| run.profile.as_str()).collect();
+                let names: Vec<&str> = affected.iter().map(|run| run.device()).collect();
                 let _ = write!(out, " [{}]", names.join(", "));
             }
             out.push('\n');
@@ -248,11 +248,18 @@ fn tally(runs: &[Run]) -> String {
         .iter()
         .filter(|run| headline(run) == Headline::Pass)
         .count();
-    let devices = |count: usize| if count == 1 { "device" } else { "devices" };
+    // Where something varies beside the device, several runs are on one.
+    let varied = runs.iter().any(|run| !run.parameters.is_empty());
+    let runs_or_devices = |count: usize| match (varied, count) {
+        (false, 1) => "device",
+        (false, _) => "devices",
+        (true, 1) => "run",
+        (true, _) => "runs",
+    };
     if good == runs.len() {
-        format!("{good} {}", devices(good))
+        format!("{good} {}", runs_or_devices(good))
     } else {
-        format!("{good}/{} {}", runs.len(), devices(runs.len()))
+        format!("{good}/{} {}", runs.len(), runs_or_devices(runs.len()))
     }
 }
 
@@ -298,7 +305,9 @@ fn next_steps(report: &Report, folder: &str) -> Vec<String> {
         }
         steps.push(format!(
             "conformance run --filter {} --profile {} --seed {}{target}   (this one again)",
-            run.scenario, run.profile, run.seed
+            run.scenario,
+            run.device(),
+            run.seed
         ));
         if keeps_journal(run) {
             steps.push(format!(

@@ -34,7 +34,7 @@ pub struct Requirement {
     pub untestable: Option<String>,
     /// Why it is there: what goes wrong without it.
     pub why: Option<String>,
-    /// What firmware does about it.
+    /// What firmware does about it, where that is not the requirement itself.
     pub firmware: Option<String>,
     /// What real programs got wrong, and where that is written; a sentence each.
     pub seen: Vec<String>,
@@ -43,6 +43,24 @@ pub struct Requirement {
     pub proved_by: Vec<String>,
     /// File that it stands in.
     pub file: String,
+}
+
+impl Requirement {
+    /// What firmware does about it, and how sure that is. A requirement for the device says that itself.
+    pub fn firmware(&self) -> Option<&str> {
+        let itself = match (self.who, self.grade) {
+            (Party::Device, Grade::Documented) => "does so: the source above says it",
+            (Party::Device, Grade::Observed) => "does so: it was seen, see the source above",
+            (Party::Device, Grade::Inferred) => {
+                "does so as far as programs tell that work with it; nobody has written it down"
+            }
+            (Party::Device, Grade::Assumed) => {
+                "not known; what the device does here is the assumption that stands in"
+            }
+            _ => return self.firmware.as_deref(),
+        };
+        Some(self.firmware.as_deref().unwrap_or(itself))
+    }
 }
 
 words! {
@@ -303,6 +321,27 @@ mod tests {
         let errors = Ledger::parse([("a.toml", bad.as_str())]).unwrap_err();
         let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(shown.join("\n\n"));
+    }
+
+    /// Somebody who meets a requirement for the first time learns why it is there, and what real firmware does.
+    #[test]
+    fn every_requirement_is_explained() {
+        for requirement in &Ledger::builtin().unwrap().requirements {
+            let id = &requirement.id;
+            for text in [requirement.why.as_deref(), requirement.firmware()] {
+                let text = text.unwrap_or_else(|| panic!("{id} is not explained"));
+                assert!(text.len() > 15, "{id}: {text}");
+            }
+            assert_ne!(requirement.why.as_ref(), Some(&requirement.text), "{id}");
+            assert!(requirement.seen.iter().all(|seen| seen.len() > 10), "{id}");
+            // Nobody knows, and so nobody may claim to.
+            if requirement.grade == Grade::Assumed {
+                assert!(
+                    requirement.firmware().unwrap().contains("not known"),
+                    "{id}"
+                );
+            }
+        }
     }
 
     #[test]

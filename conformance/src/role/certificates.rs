@@ -153,7 +153,8 @@ mod tests {
             .map(|form| form.0.make(SERVER).unwrap().root)
             .flat_map(|root| {
                 let sha1 = amt_sim::hex::encode(&sha1::Sha1::digest(&root));
-                [fingerprint(&root), sha1]
+                let sha384 = amt_sim::hex::encode(&sha2::Sha384::digest(&root));
+                [fingerprint(&root), sha1, sha384]
             })
             .collect();
         for file in fixtures::SCENARIOS {

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use amt_sim::device::Interface;
 use amt_sim::{Device, Entry, Event, Fault, Mode, Preset, Rules};
 
 use super::beside::Beside;
@@ -71,6 +72,8 @@ pub enum Tampering {
     SaysFailed,
     /// Every role does what it was told, and never says anything.
     Hangs,
+    /// Every role does what it was told, and takes as long for it as it may without hanging.
+    Dawdles,
 }
 
 /// A reference role that is busy longer than this on the device's clock hangs.
@@ -118,7 +121,7 @@ impl Engine<'_> {
             let reason = |known: &[KnownFailing]| {
                 known
                     .iter()
-                    .find(|entry| entry.takes(&run.scenario, &run.profile))
+                    .find(|entry| entry.takes(&run.id))
                     .map(|entry| entry.reason.clone())
             };
             run.known_failing = reason(&target.known_failing);
@@ -184,6 +187,11 @@ impl Engine<'_> {
             }
             World::Real(_) => None,
         };
+        let cast = Cast::new(case.seed, self.misbehaviour);
+        let cast = match &world {
+            World::Virtual(device) => cast.with_local_ports(device.dialer(Interface::Local)),
+            World::Real(_) => cast,
+        };
         let looks = match case.scenario.needs.contains(&Feature::Record) {
             true => Look::Record,
             false => Look::Mode,
@@ -195,7 +203,7 @@ impl Engine<'_> {
             lan,
             beside: site.map(|site| Beside::new(site, profile.clone(), case.seed, looks)),
             world,
-            cast: Cast::new(case.seed, self.misbehaviour),
+            cast,
             secure: secure::Cast::new(self.misbehaviour),
             truth: None,
             last: None,
@@ -299,6 +307,7 @@ fn empty_run(case: &Case<'_>) -> Run {
         title: case.scenario.title.clone(),
         file: case.scenario.file.clone(),
         profile: case.profile.name.clone(),
+        parameters: case.scenario.values.clone(),
         mode: String::new(),
         seed: case.seed,
         verdict: Verdict::Inconclusive,
@@ -447,10 +456,15 @@ impl Stage<'_> {
             // `try_run` pairs them.
             _ => ActionReport::configuration("role and device do not share a clock"),
         };
-        if self.tampering == Tampering::Hangs {
-            self.world.advance(REFERENCE_LIMIT);
+        let elapsed = || self.world.now().saturating_sub(started);
+        match self.tampering {
+            Tampering::Hangs => self.world.advance(REFERENCE_LIMIT),
+            Tampering::Dawdles => self
+                .world
+                .advance(REFERENCE_LIMIT.saturating_sub(elapsed())),
+            Tampering::None | Tampering::DoesNothing | Tampering::SaysFailed => {}
         }
-        let took = self.world.now().saturating_sub(started);
+        let took = elapsed();
         // Who waits for a Hello waits for the device's key.
         let hurries = action != Action::ScaAwaitHello;
         if matches!(self.engine.subject, Subject::Reference) && hurries && took > REFERENCE_LIMIT {
@@ -466,7 +480,7 @@ impl Stage<'_> {
         match self.tampering {
             Tampering::SaysFailed => report.ending = Ending::Outcome(Outcome::Failed),
             Tampering::Hangs => report.ending = Ending::Outcome(Outcome::Hung),
-            Tampering::None | Tampering::DoesNothing => {}
+            Tampering::None | Tampering::DoesNothing | Tampering::Dawdles => {}
         }
         let truth = self.world.truth();
         self.actions.push(Performed {

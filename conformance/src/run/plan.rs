@@ -12,7 +12,7 @@ use crate::filter::{Filter, FilterError, Subject};
 use crate::requirement::Ledger;
 use crate::scenario::{Library, Scenario};
 
-/// One scenario on one device.
+/// One scenario on one device, with one value of each parameter.
 #[derive(Debug, Clone)]
 pub struct Case<'a> {
     pub scenario: &'a Scenario,
@@ -21,9 +21,9 @@ pub struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// `SCENARIO@PROFILE`
+    /// `SCENARIO@PROFILE`, or `SCENARIO@PROFILE,PARAMETER-VALUE`
     pub fn id(&self) -> String {
-        format!("{}@{}", self.scenario.id, self.profile.name)
+        self.scenario.run_name(&self.profile.name)
     }
 }
 
@@ -31,14 +31,16 @@ impl Case<'_> {
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     pub filter: Option<String>,
-    /// Name of a profile, or path of a profile file.
+    /// Name of a profile, or path of a profile file; behind a comma what varies, as in the name of a run.
     pub profile: Option<String>,
     /// For scenarios that do not fix their own.
     pub seed: Option<u64>,
     /// Only the runs of one shard.
     pub shard: Option<Shard>,
-    /// Only these runs, by `SCENARIO@PROFILE`, each with its own seed.
+    /// Only these runs, by name, each with its own seed.
     pub only: Option<BTreeMap<String, u64>>,
+    /// Every combination of parameters, not only each pair of values.
+    pub all_combinations: bool,
 }
 
 /// One of several machines that share the work: `2/8`.
@@ -118,18 +120,40 @@ impl<'a> Plan<'a> {
 
     pub fn new(library: &'a Library, ledger: &Ledger, choice: &Choice) -> Result<Self, PlanError> {
         let scenarios = select(library, ledger, choice.filter.as_deref())?;
-        let profiles = profiles(choice.profile.as_deref())?;
+        let mut device = choice.profile.as_deref().unwrap_or_default().split(',');
+        let profile = device.next().filter(|name| !name.is_empty());
+        let wanted: Vec<&str> = device.collect();
+        let chosen = profiles(profile)?;
+        // Whoever asks for one device gets the runs that it has among all of them, under the same names.
+        let pool = match profile {
+            Some(name) if !is_file(name) => profiles(None)?,
+            _ => chosen.clone(),
+        };
+        // A run that is asked for by name may be one of all combinations.
+        let all = choice.all_combinations || choice.only.is_some() || !wanted.is_empty();
         let mut cases = Vec::new();
         for scenario in scenarios {
-            for profile in &profiles {
-                if scenario.device.profiles.takes(profile) {
-                    let seed = scenario.device.seed.or(choice.seed);
-                    cases.push(Case {
-                        scenario,
-                        profile: Arc::clone(profile),
-                        seed: seed.unwrap_or(Self::SEED),
-                    });
+            let takes = |profile: &&Arc<Profile>| scenario.device.profiles.takes(profile);
+            let pool: Vec<&Arc<Profile>> = pool.iter().filter(takes).collect();
+            let names: Vec<&str> = pool.iter().map(|profile| profile.name.as_str()).collect();
+            for (told, profile) in scenario.runs(&names, all) {
+                let Some(profile) = pool.get(profile).copied() else {
+                    continue;
+                };
+                let has = |wanted: &&str| {
+                    let mut values = told.values.iter();
+                    values.any(|(name, word)| *wanted == format!("{name}-{word}"))
+                };
+                let is_wanted = wanted.iter().all(has);
+                if !is_wanted || !chosen.iter().any(|chosen| chosen.name == profile.name) {
+                    continue;
                 }
+                let seed = told.device.seed.or(choice.seed);
+                cases.push(Case {
+                    scenario: told,
+                    profile: Arc::clone(profile),
+                    seed: seed.unwrap_or(Self::SEED),
+                });
             }
         }
         if let (true, Some(profile)) = (cases.is_empty(), &choice.profile) {
@@ -180,13 +204,17 @@ pub fn select<'a>(
     Ok(chosen)
 }
 
+fn is_file(profile: &str) -> bool {
+    profile.ends_with(".toml") || profile.contains('/')
+}
+
 fn profiles(chosen: Option<&str>) -> Result<Vec<Arc<Profile>>, PlanError> {
     match chosen {
         None => fixtures::PROFILES
             .iter()
             .map(|file| Ok(Arc::new(Profile::parse(file.path, file.text)?)))
             .collect(),
-        Some(path) if path.ends_with(".toml") || path.contains('/') => {
+        Some(path) if is_file(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| PlanError::Unreadable {
                 path: path.to_owned(),
                 error,
@@ -227,6 +255,98 @@ mod tests {
         };
         assert_eq!(of("discovery.uuid@tiger-lake-15"), Some(3));
         assert_eq!(of("setup.signed@meteor-lake-18"), Some(1));
+    }
+
+    fn ids(choice: &Choice) -> Vec<String> {
+        let ledger = Ledger::builtin().unwrap();
+        let library = Library::builtin(&ledger).unwrap();
+        let plan = Plan::new(&library, &ledger, choice).unwrap();
+        plan.cases.iter().map(Case::id).collect()
+    }
+
+    fn chosen(profile: Option<&str>, all_combinations: bool) -> Vec<String> {
+        ids(&Choice {
+            filter: Some("flow.legacy".to_owned()),
+            profile: profile.map(str::to_owned),
+            all_combinations,
+            ..Choice::default()
+        })
+    }
+
+    #[test]
+    fn every_pair_is_run_or_all_there_are() {
+        let (pairs, all) = (chosen(None, false), chosen(None, true));
+        assert_eq!(pairs.len(), fixtures::PROFILES.len() * 2);
+        assert_eq!(all.len(), fixtures::PROFILES.len() * 4);
+        assert!(pairs.iter().all(|run| all.contains(run)));
+        assert!(all.contains(&"flow.legacy@alder-lake-16,root-sha384,tls-1.3".to_owned()));
+    }
+
+    /// Who asks for one device gets what it has in the whole plan, by the same names.
+    #[test]
+    fn one_device_has_the_runs_that_it_has_among_all() {
+        let mut of_all = chosen(None, false);
+        of_all.retain(|run| run.contains("@alder-lake-16,"));
+        assert_eq!(chosen(Some("alder-lake-16"), false), of_all);
+    }
+
+    #[test]
+    fn one_run_is_asked_for_by_what_varies() {
+        assert_eq!(
+            chosen(Some("alder-lake-16,tls-1.3,root-sha384"), false),
+            ["flow.legacy@alder-lake-16,root-sha384,tls-1.3"]
+        );
+        let device = Some("alder-lake-16,tls-1.3".to_owned());
+        let run = "flow.legacy@alder-lake-16,root-sha256,tls-1.3".to_owned();
+        let again = ids(&Choice {
+            only: Some([(run.clone(), 7)].into()),
+            profile: device,
+            ..Choice::default()
+        });
+        assert_eq!(again, [run]);
+    }
+
+    /// What a run is called is what happens in it.
+    #[test]
+    fn a_parameter_reaches_the_wire() {
+        let ledger = Ledger::builtin().unwrap();
+        let library = Library::builtin(&ledger).unwrap();
+        let entries = |scenario: &str, device: &str, counts: fn(&amt_sim::Event) -> bool| {
+            let choice = Choice {
+                filter: Some(scenario.to_owned()),
+                profile: Some(device.to_owned()),
+                ..Choice::default()
+            };
+            let plan = Plan::new(&library, &ledger, &choice).unwrap();
+            let engine = crate::run::Engine {
+                ledger: &ledger,
+                subject: crate::run::Subject::Reference,
+                misbehaviour: None,
+                rules: amt_sim::Rules::default(),
+            };
+            let run = engine.run(&plan.cases[0]);
+            assert_eq!(run.verdict, crate::run::Verdict::Pass, "{}", run.id);
+            run.journal
+                .iter()
+                .filter(|entry| counts(&entry.event))
+                .count()
+        };
+        let channels = |through: &str| {
+            let device = format!("tiger-lake-15,through-{through}");
+            entries("setup.signed", &device, |event| {
+                matches!(event, amt_sim::Event::ChannelOpened { .. })
+            })
+        };
+        assert!(channels("local-port") < channels("lme"));
+        let newest = |tls: &str| {
+            let device = format!("tiger-lake-15,tls-{tls}");
+            entries("secure.whole", &device, |event| {
+                let version = amt_sim::tls::Version::Tls13;
+                matches!(event, amt_sim::Event::TlsEstablished { version: is, .. } if *is == version)
+            })
+        };
+        assert_eq!(newest("1.2"), 0);
+        assert!(newest("1.3") > 0);
     }
 
     #[rstest]

@@ -57,11 +57,14 @@ words! {
 /// One scenario on one device.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
-    /// `SCENARIO@PROFILE`
+    /// `SCENARIO@PROFILE`, or `SCENARIO@PROFILE,PARAMETER-VALUE`
     pub id: String,
     pub scenario: String,
     pub title: String,
     pub profile: String,
+    /// What varies beside the device, by the name of the parameter.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
     /// File that the scenario stands in, below the root of the project.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
@@ -114,6 +117,15 @@ pub struct Performed {
     /// Facts that the role told and that are not so.
     pub lies: Vec<Fact>,
     pub facts: BTreeMap<Fact, Value>,
+}
+
+impl Run {
+    /// What stands behind the `@`: the device, and what varies beside it.
+    pub fn device(&self) -> &str {
+        self.id
+            .split_once('@')
+            .map_or(self.profile.as_str(), |(_, device)| device)
+    }
 }
 
 /// The same run, done several times.

@@ -5,6 +5,10 @@
 
 mod expectation;
 mod order;
+pub mod pairwise;
+mod parameter;
+#[cfg(test)]
+mod parameter_tests;
 mod parse;
 pub mod placeholder;
 mod select;
@@ -20,8 +24,10 @@ pub(crate) use expectation::journal_kinds;
 pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
 pub use order::{
     Anchors, Announces, ChainForm, HashForm, HelloForm, HelloSource, LooksAt, LooksFor, NonceForm,
-    Order, OtpForm, Published, RogueClock, RogueSigns, SendForm, SignatureForm, StandIn, Way,
+    Order, OtpForm, Published, RogueClock, RogueSigns, SendForm, SignatureForm, StandIn, Through,
+    Way,
 };
+pub use parameter::{Parameters, Pattern, Values, told_for};
 pub(crate) use parse::changed_profile;
 pub use parse::parse;
 pub use placeholder::Template;
@@ -49,6 +55,48 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// File that it stands in.
     pub file: String,
+    /// What varies beside the device; empty where nothing does.
+    pub parameters: Parameters,
+    /// What this telling of the story has for each parameter.
+    pub values: Values,
+    /// The story once for each combination of values; empty where nothing varies. The story itself is the first.
+    pub variants: Vec<Scenario>,
+}
+
+impl Scenario {
+    /// The story on one device: `SCENARIO@PROFILE`, and behind it what varies, as in `,tls-1.3`.
+    pub fn run_name(&self, profile: &str) -> String {
+        let mut name = format!("{}@{profile}", self.id);
+        for (parameter, word) in &self.values {
+            name.push_str(&format!(",{parameter}-{word}"));
+        }
+        name
+    }
+
+    /// The tellings and the profiles, by their names, of which there is to be a run: every pair of values at least once,
+    /// or all combinations.
+    pub fn runs<'a>(&'a self, profiles: &[&str], all: bool) -> Vec<(&'a Scenario, usize)> {
+        let mut sizes = vec![profiles.len()];
+        sizes.extend(self.parameters.sizes());
+        let allowed = |row: &[usize]| {
+            let Some((profile, row)) = row.split_first() else {
+                return false;
+            };
+            let profile = profiles.get(*profile).copied().unwrap_or_default();
+            self.parameters.allow(profile, &self.parameters.values(row))
+        };
+        let rows = match all {
+            true => pairwise::product(&sizes, allowed),
+            false => pairwise::pairwise(&sizes, allowed),
+        };
+        let run = |row: &Vec<usize>| {
+            let (profile, row) = row.split_first()?;
+            let values = self.parameters.values(row);
+            let told = self.variants.iter().find(|told| told.values == values);
+            Some((told.unwrap_or(self), *profile))
+        };
+        rows.iter().filter_map(run).collect()
+    }
 }
 
 words! {
@@ -195,6 +243,21 @@ impl Action {
                 | Self::ScaReturn
                 | Self::StrangerHello
                 | Self::StrangerStandIn
+        )
+    }
+
+    /// Whether the application or the checker speaks WS-Management in it.
+    pub const fn speaks_for_the_application(self) -> bool {
+        matches!(
+            self,
+            Self::ApplicationPrepare
+                | Self::ApplicationSetup
+                | Self::ApplicationSetupSigned
+                | Self::ApplicationSetupAdmin
+                | Self::ApplicationUpgrade
+                | Self::ApplicationUnprovision
+                | Self::ApplicationLook
+                | Self::CheckerCheck
         )
     }
 

@@ -2,23 +2,67 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use amt_sim::diagnostic::Diagnostic;
 use amt_sim::{Fault, Mode, Profile};
 
 use super::expectation::{Expectation, Outcome, parse_expectation};
+use super::parameter::{Given, Parameters, Values};
 use super::select::{Selection, Trait, parse_version};
 use super::{Action, DeviceSetup, Order, Role, Scenario, Step, StepKind};
-use crate::document::{Findings, Located, Table, read};
+use crate::document::{Findings, Located, Table, read_changed};
 use crate::fact::Feature;
 use crate::glob::Glob;
 use crate::requirement::{Ledger, Level, is_dotted_words, noun, word};
 
-/// Reads one scenario; `file` is only named in messages.
+/// Reads one scenario; `file` is only named in messages. A story with parameters is read once for each combination.
 pub fn parse(file: &str, text: &str, ledger: &Ledger) -> Result<Scenario, Vec<Diagnostic>> {
-    read(file, text, |table, findings| {
-        parse_scenario(file, text, table, findings, ledger)
-    })
+    let given = Given::read(file, text)?;
+    let mut told: Vec<Scenario> = Vec::new();
+    let mut met = BTreeSet::new();
+    let mut wrong: Vec<Diagnostic> = Vec::new();
+    for values in given.rows() {
+        let result = read_changed(
+            file,
+            text,
+            |root, findings| met.extend(given.fill(root, &values, findings)),
+            |table, findings| parse_scenario(file, text, table, findings, ledger),
+        );
+        match result {
+            Ok(scenario) => told.push(Scenario { values, ..scenario }),
+            // What is wrong whatever the values are is said once.
+            Err(errors) => {
+                for error in errors {
+                    // That a placeholder is no value was said where its name is unknown.
+                    let follows = error.message.contains("{parameter.");
+                    if !follows && !wrong.contains(&error) {
+                        wrong.push(error);
+                    }
+                }
+            }
+        }
+    }
+    let findings = Findings::new(file, text);
+    if let (true, Some(story)) = (wrong.is_empty(), told.first()) {
+        let takes = |profile: &&Profile| story.device.profiles.takes(profile);
+        let profiles: Vec<&Profile> = builtin_profiles().iter().filter(takes).collect();
+        given.check_use(&met, &profiles, &findings);
+    }
+    wrong.extend(findings.take());
+    wrong.sort_by_key(|found| (found.line, found.column));
+    match told.first() {
+        Some(story) if wrong.is_empty() => {
+            let mut story = story.clone();
+            if !given.parameters.is_empty() {
+                story.parameters = given.parameters;
+                story.values = Values::new();
+                story.variants = told;
+            }
+            Ok(story)
+        }
+        _ => Err(wrong),
+    }
 }
 
 fn parse_scenario(
@@ -28,6 +72,8 @@ fn parse_scenario(
     findings: &Findings,
     ledger: &Ledger,
 ) -> Option<Scenario> {
+    // Read already.
+    table.any("parameters");
     let id = table.require_string("id");
     if let Some(id) = &id
         && !is_dotted_words(&id.value)
@@ -77,6 +123,9 @@ fn parse_scenario(
         device: device?,
         steps: steps?,
         file: file.to_owned(),
+        parameters: Parameters::default(),
+        values: Values::new(),
+        variants: Vec::new(),
     };
     // Half a story would only repeat what was said about the other half.
     if findings.is_empty() {
@@ -186,11 +235,14 @@ fn parse_device(table: &Table<'_, '_>, findings: &Findings) -> Option<DeviceSetu
 }
 
 /// The profiles that come with the program. One that cannot be read is somebody else's finding.
-fn builtin_profiles() -> Vec<Profile> {
-    fixtures::PROFILES
-        .iter()
-        .filter_map(|file| Profile::parse(file.path, file.text).ok())
-        .collect()
+pub(super) fn builtin_profiles() -> &'static [Profile] {
+    static PROFILES: OnceLock<Vec<Profile>> = OnceLock::new();
+    PROFILES.get_or_init(|| {
+        fixtures::PROFILES
+            .iter()
+            .filter_map(|file| Profile::parse(file.path, file.text).ok())
+            .collect()
+    })
 }
 
 /// A preset of the command line, or any other mode of the mode table.

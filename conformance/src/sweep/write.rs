@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use super::Wrong;
 use crate::requirement::{Ledger, Level};
-use crate::scenario::{Scenario, StepKind};
+use crate::scenario::{Scenario, StepKind, told_for};
 
 /// The text of a scenario that tells `scenario` once more, with these faults and with what must come of it.
 ///
@@ -19,10 +19,17 @@ pub fn scenario_text(
     wrong: &Wrong,
     ledger: &Ledger,
 ) -> Result<(String, String), String> {
-    let mut file: Table = text
-        .parse()
-        .map_err(|error| format!("{}: {error}", scenario.file))?;
-    let id = format!("{}-{}", scenario.id, slug(schedule));
+    let mut file: Table = told_for(&scenario.file, text, &scenario.values).map_err(|errors| {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        errors.join("\n")
+    })?;
+    let values: Vec<String> = scenario
+        .values
+        .iter()
+        .map(|(name, word)| format!("{name}-{word}"))
+        .collect();
+    let words = [values, schedule.iter().map(ToString::to_string).collect()].concat();
+    let id = format!("{}-{}", scenario.id, slug(&words));
     let faults: Vec<String> = schedule.iter().map(ToString::to_string).collect();
     let (requirement, severity) = about(scenario, wrong, ledger)?;
     file.insert("id".to_owned(), id.clone().into());
@@ -158,8 +165,7 @@ fn sentence(title: &str) -> String {
 }
 
 /// Words of an ID: `answer:amthi:0x1a+2=drop*1` becomes `answer-amthi-0x1a-2-drop-1`.
-fn slug(schedule: &[Fault]) -> String {
-    let texts: Vec<String> = schedule.iter().map(ToString::to_string).collect();
+fn slug(texts: &[String]) -> String {
     let mut slug = String::new();
     for letter in texts.join("-").to_lowercase().chars() {
         match letter {

@@ -212,7 +212,7 @@ fn article(out: &mut String, finding: &Finding<'_>) {
             out,
             "{comma}<a href=\"#run={}\">{}</a>",
             escape(&run.id),
-            escape(&run.profile)
+            escape(run.device())
         );
     }
     out.push_str("</dd></dl>\n</article>\n");

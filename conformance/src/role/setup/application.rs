@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256, Sha384};
 use super::record::Record;
 use super::server::{HashName, Question, Reply, Server, ask};
 use super::trust::Trust;
-use super::{Host, SERVICE, Trouble};
+use super::{Door, SERVICE, Trouble};
 use crate::fact::{Fact, Facts};
 use crate::role::Misbehaviour;
 use crate::role::on_die::Refusal;
@@ -96,17 +96,17 @@ impl Application {
         self.trust.refusal()
     }
 
-    fn os_admin<'a>(&self, host: Host<'a>) -> Result<Client<'a>, Trouble> {
-        Ok(self.trust.guard(host, host.os_admin()?))
+    fn os_admin<'a>(&self, host: Door<'a>) -> Result<Client<'a>, Trouble> {
+        Ok(self.trust.guard(host.host, host.os_admin()?))
     }
 
-    fn admin<'a>(&self, host: Host<'a>) -> Client<'a> {
+    fn admin<'a>(&self, host: Door<'a>) -> Client<'a> {
         let client = host.login(Self::ADMIN, &self.password);
-        self.trust.guard(host, client)
+        self.trust.guard(host.host, client)
     }
 
     /// Steps 1 and 2, but for the sending.
-    pub(super) fn prepare(&mut self, host: Host<'_>, order: &Order) -> Result<(), Trouble> {
+    pub(super) fn prepare(&mut self, host: Door<'_>, order: &Order) -> Result<(), Trouble> {
         let uuid = host.amthi()?.uuid()?.to_string();
         let reuse = self.is(Misbehaviour::ReusesConfigurationNonce);
         if !(reuse && self.configuration_nonce.is_some()) {
@@ -162,7 +162,7 @@ impl Application {
     /// Setup without a signature.
     pub(super) fn set_up_unsigned(
         &mut self,
-        host: Host<'_>,
+        host: Door<'_>,
         server: &mut Server,
         facts: &mut Facts,
     ) -> Result<bool, Trouble> {
@@ -175,7 +175,7 @@ impl Application {
     /// Step 4.
     pub(super) fn set_up_signed(
         &mut self,
-        host: Host<'_>,
+        host: Door<'_>,
         order: &Order,
         server: &mut Server,
         facts: &mut Facts,
@@ -194,7 +194,7 @@ impl Application {
     /// The chain, then AdminSetup.
     pub(super) fn set_up_admin(
         &mut self,
-        host: Host<'_>,
+        host: Door<'_>,
         order: &Order,
         facts: &mut Facts,
     ) -> Result<bool, Trouble> {
@@ -213,7 +213,7 @@ impl Application {
     /// The chain, then UpgradeClientToAdmin: with the rights of `admin`.
     pub(super) fn upgrade(
         &mut self,
-        host: Host<'_>,
+        host: Door<'_>,
         order: &Order,
         facts: &mut Facts,
     ) -> Result<bool, Trouble> {
@@ -232,7 +232,7 @@ impl Application {
     /// Out of service: over MEI without a password, or over WS-Management as `admin`.
     pub(super) fn unprovision(
         &mut self,
-        host: Host<'_>,
+        host: Door<'_>,
         order: &Order,
         facts: &mut Facts,
     ) -> Result<bool, Trouble> {
@@ -250,7 +250,7 @@ impl Application {
     }
 
     /// Reads the nonce, and says whether it is another one than before.
-    pub(super) fn look(&mut self, host: Host<'_>, facts: &mut Facts) -> Result<(), Trouble> {
+    pub(super) fn look(&mut self, host: Door<'_>, facts: &mut Facts) -> Result<(), Trouble> {
         let nonce = read_nonce(&mut self.os_admin(host)?)?;
         if let Some(before) = &self.configuration_nonce {
             facts.insert(Fact::NONCE_RENEWED, json!(*before != nonce));
@@ -391,7 +391,7 @@ impl Application {
     /// Tells the server when the device says that it was set up.
     fn finish(
         &self,
-        host: Host<'_>,
+        host: Door<'_>,
         mut client: Client<'_>,
         server: &mut Server,
         good: bool,

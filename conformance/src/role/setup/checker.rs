@@ -7,14 +7,14 @@ use serde_json::json;
 
 use super::record::Record;
 use super::server::{Question, Reply, Server, ask};
-use super::{Host, Trouble};
+use super::{Door, Trouble};
 use crate::fact::{Fact, Facts};
 use crate::role::Misbehaviour;
 use crate::scenario::{LooksAt, Order};
 
 /// Looks at the record as far as it is told to, and gives a verdict.
 pub(super) fn check(
-    host: Host<'_>,
+    host: Door<'_>,
     by: LooksAt,
     misbehaviour: Option<Misbehaviour>,
     server: &mut Server,

@@ -33,10 +33,10 @@ pub use server::Server;
 use super::certificates::CertificateError;
 use super::{ActionReport, Clock, Ending, Misbehaviour};
 use crate::fact::{Fact, Facts};
-use crate::scenario::{Action, Order, Outcome};
+use crate::scenario::{Action, Order, Outcome, Through};
 use crate::wire::amthi::AmthiError;
 use crate::wire::soap::SoapError;
-use crate::wire::{Amthi, Client, ClientError};
+use crate::wire::{Amthi, Client, ClientError, Dialer, Kept, Login};
 
 const SERVICE: &str = "IPS_HostBasedSetupService";
 
@@ -60,6 +60,38 @@ impl<'a> Host<'a> {
 
     fn login(&self, user: impl Into<String>, password: impl Into<String>) -> Client<'a> {
         Client::new(self.port, self.clock, user, password)
+    }
+}
+
+/// The same machine, and what carries the application's WS-Management to its firmware.
+#[derive(Debug, Clone, Copy)]
+struct Door<'a> {
+    host: Host<'a>,
+    /// The device's ports as LMS offers them to programs on the host; LME itself when absent.
+    local: Option<&'a dyn Dialer>,
+}
+
+impl<'a> Door<'a> {
+    /// The port without TLS.
+    const PORT: u16 = 16992;
+
+    fn amthi(&self) -> Result<Amthi, Trouble> {
+        self.host.amthi()
+    }
+
+    fn os_admin(&self) -> Result<Client<'a>, Trouble> {
+        let account = self.amthi()?.local_account()?;
+        Ok(self.login(account.user, account.password))
+    }
+
+    fn login(&self, user: impl Into<String>, password: impl Into<String>) -> Client<'a> {
+        match self.local {
+            None => self.host.login(user, password),
+            Some(local) => {
+                let login = Some(Login::new(user, password));
+                Client::over(local, Self::PORT, login, Kept::Alive)
+            }
+        }
     }
 }
 
@@ -92,6 +124,8 @@ pub struct Cast {
     server: Server,
     rogue: Rogue,
     misbehaviour: Option<Misbehaviour>,
+    /// Ports of the device that LMS listens on, where there is one.
+    local: Option<Box<dyn Dialer>>,
 }
 
 impl Cast {
@@ -102,7 +136,15 @@ impl Cast {
             server: Server::new(misbehaviour),
             rogue: Rogue::new(Seed(seed)),
             misbehaviour,
+            local: None,
         }
+    }
+
+    /// The host has LMS, which offers these ports of the device.
+    #[must_use]
+    pub fn with_local_ports(mut self, ports: impl Dialer + 'static) -> Self {
+        self.local = Some(Box::new(ports));
+        self
     }
 
     /// Lets one of them act, and then looks at what the device is like.
@@ -148,39 +190,48 @@ impl Cast {
             server,
             rogue,
             misbehaviour,
+            local,
         } = self;
+        let local = match (order.through, local.as_deref()) {
+            (Through::Lme, _) => None,
+            (Through::LocalPort, Some(local)) => Some(local),
+            (Through::LocalPort, None) => {
+                return Err(Trouble::Other("no LMS runs on this host".to_owned()));
+            }
+        };
+        let door = Door { host, local };
         match action {
-            Action::ApplicationPrepare => application.prepare(host, order).map(|()| true),
+            Action::ApplicationPrepare => application.prepare(door, order).map(|()| true),
             Action::ServerIssue => {
                 if !application.is_prepared() {
-                    application.prepare(host, &Order::default())?;
+                    application.prepare(door, &Order::default())?;
                 }
                 application.ask_server(server, order).map(|()| true)
             }
-            Action::ApplicationSetup => application.set_up_unsigned(host, server, facts),
+            Action::ApplicationSetup => application.set_up_unsigned(door, server, facts),
             Action::ApplicationSetupSigned
             | Action::ApplicationSetupAdmin
             | Action::ApplicationUpgrade => {
                 if !application.is_prepared() {
-                    application.prepare(host, &Order::default())?;
+                    application.prepare(door, &Order::default())?;
                 }
                 if !application.is_answered() {
                     application.ask_server(server, &Order::default())?;
                 }
                 match action {
                     Action::ApplicationSetupSigned => {
-                        application.set_up_signed(host, order, server, facts)
+                        application.set_up_signed(door, order, server, facts)
                     }
-                    Action::ApplicationSetupAdmin => application.set_up_admin(host, order, facts),
-                    _ => application.upgrade(host, order, facts),
+                    Action::ApplicationSetupAdmin => application.set_up_admin(door, order, facts),
+                    _ => application.upgrade(door, order, facts),
                 }
             }
-            Action::ApplicationUnprovision => application.unprovision(host, order, facts),
-            Action::ApplicationLook => application.look(host, facts).map(|()| true),
+            Action::ApplicationUnprovision => application.unprovision(door, order, facts),
+            Action::ApplicationLook => application.look(door, facts).map(|()| true),
             Action::RogueSetup => rogue.set_up_signed(host, order, server),
             Action::RogueSetupUnsigned => rogue.set_up_unsigned(host, order),
             Action::CheckerCheck => {
-                checker::check(host, order.by, *misbehaviour, server, facts).map(|()| true)
+                checker::check(door, order.by, *misbehaviour, server, facts).map(|()| true)
             }
             _ => Err(Trouble::Other("that is somebody else's to do".to_owned())),
         }

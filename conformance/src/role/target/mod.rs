@@ -138,8 +138,12 @@ pub struct KnownFailing {
 }
 
 impl KnownFailing {
-    pub fn takes(&self, scenario: &str, profile: &str) -> bool {
-        self.scenario.matches(scenario) && self.profile.matches(profile)
+    /// Whether a run of this name is meant. `profile` may name the device alone, or with what varies beside it.
+    pub fn takes(&self, run: &str) -> bool {
+        let (scenario, device) = run.split_once('@').unwrap_or((run, ""));
+        let profile = device.split(',').next().unwrap_or_default();
+        self.scenario.matches(scenario)
+            && (self.profile.matches(profile) || self.profile.matches(device))
     }
 }
 
