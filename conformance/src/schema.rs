@@ -207,7 +207,7 @@ pub fn target() -> Value {
         "$schema": DRAFT,
         "title": "amt-sim target",
         "type": "object",
-        "required": ["name", "title", "program", "has"],
+        "required": ["name", "title", "has"],
         "properties": {
             "name": text("How people name it on a command line."),
             "title": text("One line."),
@@ -244,8 +244,59 @@ pub fn target() -> Value {
                     ),
                 },
             })),
+            "service": service(),
             "known_failing": described(known(), "Still run; a pass fails the run, and so does an entry that matches nothing."),
             "known_flaky": described(known(), "Still run; may fail or pass."),
+        },
+    })
+}
+
+/// `[service]` of a target file.
+fn service() -> Value {
+    let sign = |when: &str| text(&format!("Pattern of what it prints {when}."));
+    json!({
+        "type": "object",
+        "description": "An SCA, which stays and calls devices back.",
+        "required": ["hello"],
+        "additionalProperties": false,
+        "properties": {
+            "args": list(json!({"type": "string"})),
+            "ready": sign("when it takes Hello messages"),
+            "ready_within": time(),
+            "hello": text("Where it hears Hello messages, such as 127.0.0.1:{hello.port}."),
+            "address": text("Where it finds the device."),
+            "suffix": text("PKI DNS suffix of the device."),
+            "trust": text("File with the root of its provisioning certificate."),
+            "told": described(
+                list(json!({
+                    "type": "object",
+                    "additionalProperties": false,
+                    "oneOf": [
+                        {"required": ["args"]},
+                        {"required": ["http"]},
+                        {"required": ["file", "text"]},
+                    ],
+                    "properties": {
+                        "args": list(json!({"type": "string"})),
+                        "http": text("Method and address."),
+                        "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+                        "body": {"type": "string"},
+                        "file": {"type": "string"},
+                        "text": {"type": "string"},
+                    },
+                })),
+                "How it hears about a device.",
+            ),
+            "refused": sign("when a Hello leads to nothing"),
+            "committed": sign("when it is through with CommitChanges"),
+            "done": sign("when it has come back to the device that it set up"),
+            "failed": sign("when it gives up"),
+            "facts": described(
+                json!({"type": "object", "propertyNames": {"enum": Fact::names().collect::<Vec<_>>()}}),
+                "What it says of itself.",
+            ),
+            "quiet": time(),
+            "within": time(),
         },
     })
 }

@@ -26,6 +26,7 @@ const MISTAKES: &[(Misbehaviour, &[(&str, &str)])] = &[
         ("flow.domain-from-dhcp", "console.setup.identity-to-sca"), ("flow.domain-typed-in", "console.setup.identity-to-sca"), ("flow.expired-certificate", "console.setup.identity-to-sca"),
     ]),
     (Misbehaviour::AgentForgetsOtp, &[("flow.legacy", "agent.setup.otp-to-device")]),
+    (Misbehaviour::AgentInventsOtp, &[("flow.without-password", "agent.setup.otp-to-device")]),
     (Misbehaviour::AgentStartsFirst, &[("flow.legacy", "agent.setup.otp-to-device")]),
     (Misbehaviour::AgentStartsAnyway, &[("flow.password-too-short", "agent.out-of-band.notices-refusal"), ("flow.password-too-long", "agent.out-of-band.notices-refusal"), ("flow.configured-already", "agent.out-of-band.notices-refusal")]),
     (Misbehaviour::AgentHidesStatus, &[("flow.started-already", "agent.out-of-band.notices-refusal"), ("flow.no-network", "agent.out-of-band.notices-refusal"), ("flow.called-off", "agent.out-of-band.stop")]),

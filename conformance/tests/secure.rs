@@ -9,9 +9,13 @@
 #[path = "common/shelf.rs"]
 mod shelf;
 
-use amt_sim::Rules;
+use amt_sim::device::FaultEffect;
+use amt_sim::{Errno, Fault, Mode, Rules};
+use conformance::role::Ending;
 use conformance::role::Misbehaviour::{self, *};
-use conformance::run::Blame;
+use conformance::run::{Blame, Case};
+use conformance::scenario::Outcome;
+use conformance::sweep::{Layer, faults_at, points};
 use rstest::rstest;
 
 use shelf::{is_noticed, newest, run_cases};
@@ -26,6 +30,7 @@ use shelf::{is_noticed, newest, run_cases};
 #[case(AgentTakesLossForFailure, &["commit-lost", "commit-cut-inside"])]
 #[case(AgentChecksModeOnly, &["commit-half"])]
 #[case(AgentNeverStops, &["wrong-cn", "left-in-setup", "commit-cut"])]
+#[case(AgentNeverLooks, &["return-fails"])]
 #[case(AgentNeverRetries, &["lost-link-start", "lost-link-upid", "lost-link-confirm", "channel-shortage", "stop-retried"])]
 #[case(ScaTrustsHashAlone, &["wrong-cn", "rom-missing", "other-root", "self-signed", "other-device", "four", "revoked-rom"])]
 #[case(ScaSkipsHash, &["other-leaf", "rotating-leaf", "chain-changes"])]
@@ -110,6 +115,57 @@ fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenario: &str) {
     for run in run_cases(&newest(Some(&format!("secure.{scenario}"))), None, rules) {
         assert!(is_noticed(&run), "{} is silent about {rule}", run.scenario);
     }
+}
+
+/// EBUSY and ENODEV wherever a system call of the agent can fail: for good from the first occasion on, and once at every
+/// one.
+fn trouble_of_the_link(case: &Case<'_>) -> Vec<Fault> {
+    let honest = run_cases(std::slice::from_ref(case), None, Rules::default());
+    let mut points = points(&honest[0].journal);
+    points.retain(|point| point.layer == Layer::Errno);
+    // Each call of each of the four clients, and of AMTHI each command.
+    let firsts = points.iter().filter(|point| point.fault.after == 0);
+    assert!(firsts.count() > 20, "{points:#?}");
+    let mut faults: Vec<Fault> = points.iter().flat_map(faults_at).collect();
+    faults.retain(|fault| match fault.effect {
+        FaultEffect::Errno(Errno::Enodev) => fault.after == 0 || fault.times == Some(1),
+        FaultEffect::Errno(Errno::Ebusy) => fault.after == 0,
+        _ => false,
+    });
+    faults
+}
+
+#[rstest]
+#[case::honest(None)]
+#[case::claims(Some(AgentTakesLossForSuccess))]
+#[case::blind(Some(AgentNeverLooks))]
+fn whatever_fails_of_the_link_the_agent_says_what_is_so(#[case] mistake: Option<Misbehaviour>) {
+    let whole = newest(Some("secure.whole")).pop().unwrap();
+    let mut scenarios = Vec::new();
+    for fault in trouble_of_the_link(&whole) {
+        let mut scenario = whole.scenario.clone();
+        scenario.device.faults.push(fault);
+        scenarios.push(scenario);
+    }
+    let cases: Vec<Case<'_>> = scenarios
+        .iter()
+        .map(|scenario| Case {
+            scenario,
+            ..whole.clone()
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    let runs = run_cases(&cases, mistake, Rules::default());
+    for (run, case) in runs.iter().zip(&cases) {
+        let end = &run.actions[0];
+        let done = end.ending == Ending::Outcome(Outcome::Done);
+        let failed = end.ending == Ending::Outcome(Outcome::Failed);
+        let right = done && end.mode == Mode::Admin || failed && end.mode != Mode::HalfAdmin;
+        if !right || !end.lies.is_empty() {
+            wrong.push((&case.scenario.device.faults, end));
+        }
+    }
+    assert_eq!(wrong.is_empty(), mistake.is_none(), "{wrong:#?}");
 }
 
 /// No scenario is decoration: each one notices some mistake.

@@ -9,11 +9,11 @@ use std::fs;
 use std::io::{IsTerminal, stderr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use conformance::knockout::{Row, Survey, survey};
+use conformance::knockout::{Depth, Row, Survey, survey};
 use conformance::requirement::Ledger;
 use conformance::run::Choice;
 use conformance::scenario::Library;
@@ -28,6 +28,9 @@ pub(crate) struct KnockoutArguments {
     /// Do not run the unit tests that the ledger names
     #[arg(long)]
     no_unit: bool,
+    /// Find everybody who notices each mistake, not only the first
+    #[arg(long)]
+    thorough: bool,
     /// Name everything, not only what is wrong
     #[arg(long)]
     all: bool,
@@ -46,9 +49,13 @@ pub(crate) fn knockout(arguments: &KnockoutArguments) -> Result<ExitCode> {
     };
     let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let live = stderr().is_terminal();
-    let mut found = survey(&ledger, &library, &choice, jobs, |done, total| {
+    let depth = match arguments.thorough {
+        true => Depth::Everybody,
+        false => Depth::FirstNotice,
+    };
+    let mut found = survey(&ledger, &library, &choice, depth, jobs, |done| {
         if live {
-            eprint!("\r[{done}/{total}]\u{1b}[K");
+            eprint!("\r{done} runs\u{1b}[K");
         }
     })?;
     if live {
@@ -56,7 +63,8 @@ pub(crate) fn knockout(arguments: &KnockoutArguments) -> Result<ExitCode> {
     }
     if !arguments.no_unit {
         let tests = UnitTests::build()?;
-        found.unit_tested(|row| tests.notice(row));
+        tests.stand(&found.rules)?;
+        found.unit_tested(jobs, |row| tests.notice(row));
     }
     if arguments.all {
         tell_all(&found);
@@ -98,7 +106,9 @@ struct UnitTests {
 impl UnitTests {
     fn build() -> Result<Self> {
         let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["test", "--package", "amt-sim", "--lib", "--no-run"])
+            // The whole workspace, as `cargo test` builds it: of the device alone, the libraries would be built again
+            // with other features.
+            .args(["test", "--workspace", "--lib", "--no-run"])
             .args(["--message-format", "json"])
             .current_dir(root())
             .stderr(Stdio::inherit())
@@ -111,7 +121,9 @@ impl UnitTests {
         let program = lines
             .lines()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|message| message["profile"]["test"] == true)
+            .filter(|message| {
+                message["profile"]["test"] == true && message["target"]["name"] == "amt_sim"
+            })
             .find_map(|message| message["executable"].as_str().map(PathBuf::from))
             .context("cargo names no test program")?;
         let names = names(&program)?;
@@ -122,6 +134,18 @@ impl UnitTests {
     fn has(&self, name: &str) -> bool {
         let cases = format!("{name}::");
         self.names.contains(name) || self.names.iter().any(|test| test.starts_with(&cases))
+    }
+
+    /// With every rule in force they pass, or nothing could be concluded from their failing.
+    fn stand(&self, rules: &[Row]) -> Result<()> {
+        let named: BTreeSet<&String> = rules.iter().flat_map(|row| &row.unit_tests).collect();
+        let status = self.run(named, "")?;
+        if !status.success() {
+            bail!(
+                "unit tests that the ledger names fail although every rule is in force: run `cargo test -p amt-sim --lib`"
+            );
+        }
+        Ok(())
     }
 
     /// Whether one of the tests that the ledger names fails without the rule.
@@ -135,10 +159,24 @@ impl UnitTests {
         if !stale.is_empty() {
             return Err(format!("no unit test is called {}", stale.join(", ")));
         }
-        let status = Command::new(&self.program)
-            .args(&row.unit_tests)
+        let status = self.run(&row.unit_tests, &row.name);
+        match status.map_err(|error| format!("{error:#}"))?.code() {
+            Some(0) => Ok(false),
+            // How the test program says that a test failed.
+            Some(101) => Ok(true),
+            other => Err(format!("the unit tests ended with {other:?}")),
+        }
+    }
+
+    fn run<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n String>,
+        without: &str,
+    ) -> Result<ExitStatus> {
+        Command::new(&self.program)
+            .args(names)
             .arg("--quiet")
-            .env("AMT_SIM_KNOCK_OUT", &row.name)
+            .env("AMT_SIM_KNOCK_OUT", without)
             // A snapshot that differs, or a failing case, is noticed, not kept.
             .env("INSTA_UPDATE", "no")
             .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1")
@@ -147,8 +185,7 @@ impl UnitTests {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
-            .map_err(|error| format!("{}: {error}", self.program.display()))?;
-        Ok(!status.success())
+            .with_context(|| format!("{} cannot be started", self.program.display()))
     }
 }
 

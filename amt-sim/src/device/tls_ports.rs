@@ -12,7 +12,6 @@ use super::account::Interface;
 use super::firmware::Firmware;
 use super::key_store::{TlsPort, TlsSettings};
 use super::mode::{Mode, ProvisioningState};
-use super::profile::Profile;
 use super::rule::Rule;
 use super::setup::out_of_band::interface_is_open;
 use crate::tls::ClientCertificates;
@@ -28,8 +27,7 @@ pub(crate) struct Listening {
 
 impl TlsSettings {
     /// Before anybody configured it: off, except where the firmware has nothing else.
-    pub(crate) fn factory(profile: &Profile) -> Self {
-        let enforced = profile.capabilities.local_tls_enforced;
+    fn factory(enforced: bool) -> Self {
         Self {
             network: TlsPort {
                 enabled: enforced,
@@ -47,7 +45,7 @@ impl TlsSettings {
     /// As they were last committed.
     pub(crate) fn in_force(fw: &Firmware) -> Self {
         let committed = fw.state.tls.clone();
-        committed.unwrap_or_else(|| Self::factory(&fw.profile))
+        committed.unwrap_or_else(|| Self::factory(is_enforced(fw)))
     }
 
     pub(crate) fn side(&self, side: Interface) -> &TlsPort {
@@ -58,6 +56,11 @@ impl TlsSettings {
     }
 }
 
+/// Whether this firmware has no port without TLS, whatever anybody configures.
+fn is_enforced(fw: &Firmware) -> bool {
+    fw.profile.capabilities.local_tls_enforced && fw.enforced(Rule::TLS_LOCAL_ENFORCED)
+}
+
 /// What is listened to on this side now.
 pub(crate) fn listening(fw: &Firmware, side: Interface) -> Listening {
     const CLOSED: Listening = Listening {
@@ -65,8 +68,6 @@ pub(crate) fn listening(fw: &Firmware, side: Interface) -> Listening {
         tls: false,
     };
     let mode = fw.mode();
-    let enforced =
-        fw.profile.capabilities.local_tls_enforced && fw.enforced(Rule::TLS_LOCAL_ENFORCED);
     let operational = mode.provisioning_state() == ProvisioningState::Post;
     match side {
         _ if !mode.enabled() => CLOSED,
@@ -75,18 +76,19 @@ pub(crate) fn listening(fw: &Firmware, side: Interface) -> Listening {
                 plain: false,
                 tls: true,
             },
-            _ if operational => by_settings(fw, side, enforced),
+            _ if operational => by_settings(fw, side),
             _ => CLOSED,
         },
         Interface::Local if mode == Mode::SetupHostBased => Listening {
             plain: false,
             tls: true,
         },
-        Interface::Local => by_settings(fw, side, enforced),
+        Interface::Local => by_settings(fw, side),
     }
 }
 
-fn by_settings(fw: &Firmware, side: Interface, enforced: bool) -> Listening {
+fn by_settings(fw: &Firmware, side: Interface) -> Listening {
+    let enforced = is_enforced(fw);
     let settings = TlsSettings::in_force(fw);
     let port = settings.side(side);
     let shut = port.enabled && !port.accept_plain && fw.enforced(Rule::TLS_PLAIN_CLOSED);
@@ -170,7 +172,7 @@ mod tests {
         #[values(Local, Network)] side: Interface,
     ) {
         let mut fw = firmware(PLAIN, Mode::Admin, Rules::default());
-        let mut settings = TlsSettings::factory(&fw.profile);
+        let mut settings = TlsSettings::in_force(&fw);
         let port = match side {
             Local => &mut settings.local,
             Network => &mut settings.network,
@@ -187,7 +189,7 @@ mod tests {
     #[test]
     fn tls_for_the_lan_is_tls_for_the_host_too() {
         let mut fw = firmware(PLAIN, Mode::Admin, Rules::default());
-        let mut settings = TlsSettings::factory(&fw.profile);
+        let mut settings = TlsSettings::in_force(&fw);
         settings.network.enabled = true;
         fw.state.tls = Some(settings);
         assert_eq!(open(&fw, Local), (true, true));
@@ -199,7 +201,7 @@ mod tests {
     fn knocked_out(#[case] profile: &str, #[case] rule: &str) {
         let plain = |rules| {
             let mut fw = firmware(profile, Mode::Admin, rules);
-            let mut settings = TlsSettings::factory(&fw.profile);
+            let mut settings = TlsSettings::in_force(&fw);
             settings.local.enabled = true;
             settings.local.accept_plain = rule == "device.tls.local-enforced";
             fw.state.tls = Some(settings);
@@ -227,7 +229,7 @@ mod tests {
     fn mutual_authentication_is_one_sides_matter() {
         let of = |rules, side| {
             let mut fw = firmware(PLAIN, Mode::Admin, rules);
-            let mut settings = TlsSettings::factory(&fw.profile);
+            let mut settings = TlsSettings::in_force(&fw);
             settings.network.enabled = true;
             settings.network.mutual = true;
             fw.state.tls = Some(settings);

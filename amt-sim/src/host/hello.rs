@@ -3,13 +3,17 @@
 //! One TCP connection from the device's own address for each, the message in one write, then FIN; or as a fault wants
 //! it. Nobody answers; whether it arrived shows in the SCA's coming.
 
-use std::io;
-use std::net::IpAddr;
+use std::io::{self, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 use super::local_ports::{PortsError, Reach};
 use super::network::{Fleet, Member};
+use super::poll::poll;
 use super::resolver::{NameRule, Names};
 use super::shared::SharedDevice;
+use super::sys;
 use crate::device::Interface;
 
 /// Sends a device's Hello messages until it is stopped or dropped.
@@ -52,11 +56,35 @@ impl HelloSender {
     }
 }
 
+/// Sends what no device would: these pieces over one TCP connection from that address of the machine, a moment between
+/// them so that they do not travel together, then FIN.
+pub fn call_from(from: IpAddr, to: SocketAddr, pieces: &[Vec<u8>]) -> io::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    const BREATH: Duration = Duration::from_millis(20);
+    // Many pieces get less of it each.
+    let breath =
+        BREATH.min(Duration::from_secs(1) / u32::try_from(pieces.len().max(1)).unwrap_or(u32::MAX));
+    let mut socket: TcpStream = sys::connect_start(Some(from), to)?;
+    if poll(&[(socket.as_fd(), libc::POLLOUT)], Some(PATIENCE))? == [0] {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
+    }
+    socket.set_nonblocking(false)?;
+    socket.set_nodelay(true)?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    for piece in pieces {
+        socket.write_all(piece)?;
+        std::thread::sleep(breath);
+    }
+    socket.shutdown(Shutdown::Write)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read;
     use std::net::TcpListener;
-    use std::time::Duration;
 
     use super::*;
     use crate::mei::ClientKind;
@@ -105,5 +133,20 @@ mod tests {
         }
         assert!(told());
         sender.stop().unwrap();
+    }
+
+    #[test]
+    fn a_stranger_calls_from_another_address_in_pieces() {
+        let sca = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = sca.local_addr().unwrap();
+        let own = IpAddr::from([127, 0, 0, 78]);
+        call_from(own, to, &[vec![1, 2], vec![3]]).unwrap();
+        let (mut peer, from) = sca.accept().unwrap();
+        assert_eq!(from.ip(), own);
+        let mut bytes = Vec::new();
+        peer.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, [1, 2, 3]);
+        drop(sca);
+        assert!(call_from(own, to, &[vec![1]]).is_err());
     }
 }

@@ -1,10 +1,10 @@
-//! PKCS#12 files for programs that want one. Here and not in `pki`, because the format needs random salts.
+//! A provisioning identity as the files that programs want. Here and not in `pki`, because PKCS#12 needs random salts.
 
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKeyChain};
 use sha2::{Digest, Sha256};
 
 use crate::device::{CertificateHash, HashAlgorithm};
-use crate::pki::ProvisioningIdentity;
+use crate::pki::{ProvisioningIdentity, pem};
 
 /// Why there is no PFX.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,41 @@ pub fn pfx(identity: &ProvisioningIdentity, password: &str) -> Result<Vec<u8>, K
         )),
     );
     store.writer(password).write().map_err(wrong)
+}
+
+/// One file of an identity.
+#[derive(Debug)]
+pub struct IdentityFile {
+    pub name: &'static str,
+    pub bytes: Vec<u8>,
+    /// It holds the private key.
+    pub is_secret: bool,
+}
+
+/// A chain of three as single certificates, as a whole, and with its key: whatever an SCA may ask for.
+pub fn files(
+    identity: &ProvisioningIdentity,
+    pfx_password: &str,
+) -> Result<Vec<IdentityFile>, KeystoreError> {
+    let public = |name, text: String| IdentityFile {
+        name,
+        bytes: text.into_bytes(),
+        is_secret: false,
+    };
+    let secret = |name, bytes| IdentityFile {
+        name,
+        bytes,
+        is_secret: true,
+    };
+    let names = ["leaf.pem", "intermediate.pem", "root.pem"];
+    let single = names.into_iter().zip(&identity.chain);
+    let mut files: Vec<IdentityFile> = single
+        .map(|(name, der)| public(name, pem("CERTIFICATE", der)))
+        .collect();
+    files.push(public("chain.pem", identity.chain_pem()));
+    files.push(secret("key.pem", identity.key_pem().into_bytes()));
+    files.push(secret("provisioning.pfx", pfx(identity, pfx_password)?));
+    Ok(files)
 }
 
 /// A certificate's fingerprint.

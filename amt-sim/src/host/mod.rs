@@ -26,7 +26,7 @@ mod sys;
 mod trial;
 mod worker;
 
-pub use hello::HelloSender;
+pub use hello::{HelloSender, call_from};
 pub use launch::Running;
 pub use local_ports::LocalPorts;
 pub use network::{Fleet, Member};

@@ -20,7 +20,7 @@ const GET: &[u8] = b"GET /logon.htm HTTP/1.1\r\nHost: amt\r\n\r\n";
 fn firmware(rules: Rules, change: impl FnOnce(&mut TlsPort)) -> Firmware {
     let profile = Profile::builtin("tiger-lake-15").unwrap();
     let mut fw = with_profile(profile, Mode::Admin, rules);
-    let mut settings = TlsSettings::factory(&fw.profile);
+    let mut settings = TlsSettings::in_force(&fw);
     settings.network.enabled = true;
     change(&mut settings.network);
     fw.state.tls = Some(settings);

@@ -251,7 +251,7 @@ fn try_agent(agent: &ExternalAgent) -> Result<String, String> {
         .build()
         .map_err(|error| error.to_string())?;
     let expected = Fact::VERSION.expected(&Truth::of(&device));
-    let world = World::in_real_time(device, amt_sim::host::Pace::Real);
+    let world = World::in_real_time(device);
     let World::Real(real) = &world else {
         return Err("no device in real time".to_owned());
     };

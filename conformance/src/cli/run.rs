@@ -21,6 +21,9 @@ use crate::role::target::{
 use crate::run::{Choice, Engine, Evidence, Plan, Run, Subject, repeat, run_all};
 use crate::scenario::Library;
 
+/// Runs with a real SCA at a time, for each processor.
+const WAITING: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
+
 pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
     let (ledger, library, _) = library(&args.file)?;
     let only = match args.rerun_failed {
@@ -56,9 +59,14 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
         rules,
     };
     let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let usual = match &engine.subject {
+        // It waits more than it works.
+        Subject::Application(_) => processors.saturating_mul(WAITING),
+        Subject::Reference | Subject::Agent(_) => processors,
+    };
     let jobs = match serial {
         true => NonZeroUsize::MIN,
-        false => args.jobs.unwrap_or(processors),
+        false => args.jobs.unwrap_or(usual),
     };
     let seed = args.seed.unwrap_or(Plan::SEED);
     writeln!(

@@ -5,7 +5,9 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use amt_sim::Guid;
@@ -15,7 +17,7 @@ use clap::Args;
 
 use super::{Console, Stop, parse_misbehaviour};
 use crate::role::network::talk::Listener;
-use crate::role::network::{Delivery, Field, Lan, Machine, Sca, Verdict};
+use crate::role::network::{self, Delivery, Field, Lan, Machine, Sca, Verdict, Work};
 use crate::role::setup::Host;
 use crate::role::{Misbehaviour, WallClock};
 use crate::run::Plan;
@@ -31,6 +33,9 @@ pub(super) struct ScaArgs {
     /// Machines to expect, read again for every Hello: lines such as {"expect": {"uuid": "...", "otp": "..."}}
     #[arg(long, value_name = "FILE")]
     orders: PathBuf,
+    /// How long a machine may be silent before it is given up
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    patience: u64,
     /// End after the first machine
     #[arg(long)]
     once: bool,
@@ -45,56 +50,104 @@ const LONGEST: usize = 16 * 1024;
 /// How long a caller may be silent.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What one of the threads has to tell.
+enum Happening {
+    Called(Delivery),
+    Worked(Work, Result<(), network::Stop>),
+    Returned(Work, Result<(), network::Stop>),
+    /// There will be no more calls.
+    Deaf(io::Error),
+}
+
 pub(super) fn sca(args: &ScaArgs, console: &mut Console) -> Result<u8, Stop> {
     let heard = TcpListener::bind(args.listen)
         .map_err(|error| Stop::wrong(format!("cannot listen at {}: {error}", args.listen)))?;
     let address = heard.local_addr()?;
-    let mut sca = Sca::new(Seed(Plan::SEED), args.misbehave);
+    let patience = Duration::from_secs(args.patience);
+    let mut sca = Sca::new(Seed(Plan::SEED), args.misbehave).patient_for(patience);
     let mut known = String::new();
     say(console, &format!("ready: hears Hello at {address}"))?;
-    loop {
-        let (caller, from) = heard.accept()?;
-        let call = Delivery {
-            from: from.ip(),
-            pieces: pieces(caller),
-        };
-        let orders = fs::read_to_string(&args.orders).map_err(|error| {
-            Stop::wrong(format!("cannot read {}: {error}", args.orders.display()))
-        })?;
-        // Telling it the same again would make it forget how far it is.
-        if orders != known {
-            tell(&mut sca, &orders)?;
-            known = orders;
-        }
-        let uuid = match sca.hear(&call) {
-            Ok(job) => job.uuid,
-            Err(why) => {
-                say(console, &format!("not heard: {}: {why}", call.from))?;
+    let (sender, happenings) = mpsc::channel();
+    let calls = sender.clone();
+    thread::spawn(move || listen(&heard, &calls));
+    // This thread holds a sender: the channel never closes.
+    while let Ok(happening) = happenings.recv() {
+        let verdict = match happening {
+            Happening::Deaf(error) => return Err(error.into()),
+            Happening::Called(call) => {
+                hear(&mut sca, &call, &args.orders, &mut known, console)?;
+                while let Some(work) = sca.begin() {
+                    spawn(work, &sender, |mut work| {
+                        let result = in_field(|field| work.configure(field, &Order::default()));
+                        Happening::Worked(work, result)
+                    });
+                }
                 continue;
             }
+            Happening::Worked(work, result) => {
+                let verdict = sca.configured(work, result);
+                show(console, "configured", &verdict)?;
+                while let Some(work) = sca.begin_return() {
+                    spawn(work, &sender, |mut work| {
+                        let result = in_field(|field| work.come_back(field));
+                        Happening::Returned(work, result)
+                    });
+                }
+                if verdict.result.is_ok() {
+                    continue;
+                }
+                verdict
+            }
+            Happening::Returned(work, result) => {
+                let verdict = sca.managed(work, result);
+                show(console, "managed", &verdict)?;
+                verdict
+            }
         };
-        say(console, &format!("heard: {uuid} at {}", call.from))?;
-        let clock = WallClock::default();
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let field = Field {
-            host: Host {
-                port: &Nowhere,
-                clock: &clock,
-            },
-            lan: &Network,
-            epoch: since.unwrap_or_default().as_secs(),
-        };
-        let order = Order::default();
-        let worked = sca.work(field, &order);
-        let mut good = show(console, "configured", &worked)?;
-        if good {
-            let seen = sca.come_back(field);
-            good = show(console, "managed", &seen)?;
-        }
         if args.once {
-            return Ok(u8::from(!good));
+            return Ok(u8::from(verdict.result.is_err()));
         }
     }
+    Ok(0)
+}
+
+/// Takes calls, one after the other.
+fn listen(heard: &TcpListener, calls: &Sender<Happening>) {
+    loop {
+        let happening = match heard.accept() {
+            Ok((caller, from)) => Happening::Called(Delivery {
+                from: from.ip(),
+                pieces: pieces(caller),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) => Happening::Deaf(error),
+        };
+        if calls.send(happening).is_err() {
+            return;
+        }
+    }
+}
+
+/// A machine that takes its time keeps nobody else waiting.
+fn spawn(work: Work, sender: &Sender<Happening>, act: fn(Work) -> Happening) {
+    let sender = sender.clone();
+    thread::spawn(move || {
+        // Nobody waits for it any more once the program ends.
+        let _ = sender.send(act(work));
+    });
+}
+
+fn in_field<R>(act: impl FnOnce(Field<'_>) -> R) -> R {
+    let clock = WallClock::default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    act(Field {
+        host: Host {
+            port: &Nowhere,
+            clock: &clock,
+        },
+        lan: &Network,
+        epoch: since.unwrap_or_default().as_secs(),
+    })
 }
 
 /// What a caller sends, as it comes, until it has said all.
@@ -118,6 +171,30 @@ fn pieces(mut caller: TcpStream) -> Vec<Vec<u8>> {
     pieces
 }
 
+fn hear(
+    sca: &mut Sca,
+    call: &Delivery,
+    orders: &Path,
+    known: &mut String,
+    console: &mut Console,
+) -> Result<(), Stop> {
+    let text = fs::read_to_string(orders)
+        .map_err(|error| Stop::wrong(format!("cannot read {}: {error}", orders.display())))?;
+    // Telling it the same again would make it forget how far it is.
+    if text != *known {
+        tell(sca, &text)?;
+        *known = text;
+    }
+    match sca.hear(call) {
+        Ok(job) => say(console, &format!("heard: {} at {}", job.uuid, call.from))?,
+        Err(why) => say(
+            console,
+            &format!("not heard: {}: {}: {why}", why.word(), call.from),
+        )?,
+    }
+    Ok(())
+}
+
 fn tell(sca: &mut Sca, orders: &str) -> Result<(), Stop> {
     for (number, line) in orders.lines().enumerate() {
         if line.trim().is_empty() {
@@ -131,24 +208,25 @@ fn tell(sca: &mut Sca, orders: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-/// One line for each machine; whether all went well.
-fn show(console: &mut Console, word: &str, verdicts: &[Verdict]) -> io::Result<bool> {
-    let mut good = true;
-    for verdict in verdicts {
-        let uuid = &verdict.job.uuid;
-        match &verdict.result {
-            Ok(()) => say(console, &format!("{word}: {uuid}"))?,
-            Err(stop) => {
-                good = false;
-                say(console, &format!("stopped: {uuid}: {stop}"))?;
-            }
+/// One line for what was done, or why not: `stopped: UUID: REASON at METHOD: VALUE: in words`.
+fn show(console: &mut Console, word: &str, verdict: &Verdict) -> io::Result<()> {
+    let uuid = &verdict.job.uuid;
+    match &verdict.result {
+        Ok(()) => say(console, &format!("{word}: {uuid}")),
+        Err(stop) => {
+            let value = stop.value.map_or("-".to_owned(), |value| value.to_string());
+            let (why, at, detail) = (stop.why, &stop.at, &stop.detail);
+            say(
+                console,
+                &format!("stopped: {uuid}: {why} at {at}: {value}: {detail}"),
+            )
         }
     }
-    Ok(good)
 }
 
 fn say(console: &mut Console, line: &str) -> io::Result<()> {
-    writeln!(console.out, "{line}")?;
+    // In one piece: others read along.
+    console.out.write_all(format!("{line}\n").as_bytes())?;
     console.out.flush()
 }
 

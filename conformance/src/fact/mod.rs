@@ -267,7 +267,7 @@ facts! {
     /// Why the SCA does not believe the device's chain.
     SECURE_REFUSAL = "secure.refusal", SecureSetup, Kind::Word(REFUSALS), truth::nobody_knows;
     /// What the agent says of the end.
-    SECURE_CONCLUSION = "secure.conclusion", SecureSetup, Kind::Word(&["activated", "not-activated", "unknown"]), truth::nobody_knows;
+    SECURE_CONCLUSION = "secure.conclusion", SecureSetup, Kind::Word(&["activated", "not-activated", "unknown"]), truth::conclusion;
     /// Status of the StopConfiguration with which the agent gave up.
     SECURE_STOP_STATUS = "secure.stop-status", SecureSetup, Kind::Number, truth::nobody_knows;
     /// The method of set-up that the console recommends.
@@ -302,12 +302,13 @@ impl Fact {
     }
 
     /// Whether the device alone decides what a good program says of it. What a method returned, or what somebody
-    /// concluded, only a scenario can say.
+    /// concluded, only a scenario can say; but for how a set-up ended, which the device shows.
     pub fn is_of_the_device(self) -> bool {
-        !matches!(
-            self.feature(),
-            Feature::HostSetup | Feature::Check | Feature::NetworkSetup | Feature::SecureSetup
-        )
+        self == Self::SECURE_CONCLUSION
+            || !matches!(
+                self.feature(),
+                Feature::HostSetup | Feature::Check | Feature::NetworkSetup | Feature::SecureSetup
+            )
     }
 
     /// What a good agent says of this device.

@@ -328,6 +328,20 @@ pub(super) fn nobody_knows(_: &Truth) -> Expected {
     Expected { any_of: Vec::new() }
 }
 
+/// Whoever says that he does not know says nothing false.
+pub(super) fn conclusion(truth: &Truth) -> Expected {
+    let known = match truth.mode {
+        Mode::Admin => Some("activated"),
+        // Not set up, and not as it was either.
+        Mode::SetupHostBased | Mode::HalfClient | Mode::HalfAdmin => None,
+        _ => Some("not-activated"),
+    };
+    let words = known.into_iter().chain(["unknown"]);
+    Expected {
+        any_of: words.map(|word| Some(word.into())).collect(),
+    }
+}
+
 pub(super) fn record_kind(truth: &Truth) -> Expected {
     Expected::exactly(match &truth.state.provisioning_record {
         Some(ProvisioningRecord::Client(_)) => "client",

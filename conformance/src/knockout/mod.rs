@@ -4,23 +4,29 @@
 //!
 //! - a *rule* of the device: the scenarios that claim to prove it must notice;
 //! - honesty: a reference role makes one of its *mistakes*, and some scenario that it plays a part in must notice;
-//! - a *check*: every expectation must turn red under some rule, some mistake, or at least a role that does nothing.
+//! - a *check*: every expectation must turn red under some rule, some mistake, or at least a role that does nothing;
+//!   and without each kind of check, some of that must go unnoticed.
 //!
 //! What nobody notices is *silent*: the suite says more than it tests. What nobody claims is *dead*. A rule that no
 //! reference role ever comes near is proved by unit tests of the device, which the ledger names in `proved_by`; whoever
 //! can run them tells [`Survey::unit_tested`].
 
+mod book;
 mod show;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
 use amt_sim::device::Rule;
 use serde::Serialize;
 
-pub use survey::{Task, survey};
+pub use survey::{Depth, survey};
 
 use crate::role::Misbehaviour;
+use crate::run::run_all;
 use crate::words::words;
 
 words! {
@@ -50,6 +56,8 @@ pub enum Mutation {
     SaysFailed,
     /// Every role does its work and never says anything.
     Hangs,
+    /// Every role does its work and takes its time.
+    Dawdles,
 }
 
 impl Mutation {
@@ -67,6 +75,7 @@ impl std::fmt::Display for Mutation {
             Self::DoesNothing => f.pad("does-nothing"),
             Self::SaysFailed => f.pad("says-failed"),
             Self::Hangs => f.pad("hangs"),
+            Self::Dawdles => f.pad("dawdles"),
         }
     }
 }
@@ -107,7 +116,7 @@ pub struct CheckRow {
     pub question: &'static str,
     /// Rules and mistakes that turn it red.
     pub turned_red_by: BTreeSet<String>,
-    /// A role that does nothing, says that it failed, or hangs turns it red.
+    /// A role that does nothing, says that it failed, hangs or dawdles turns it red.
     pub needs_somebody: bool,
 }
 
@@ -124,19 +133,32 @@ pub struct Survey {
     pub rules: Vec<Row>,
     pub mistakes: Vec<Row>,
     pub checks: Vec<CheckRow>,
+    /// For each kind of check, the runs with something wrong that nobody would have noticed without it.
+    pub alone: BTreeMap<&'static str, usize>,
     /// Honest runs that do not pass: nothing can be said about their scenarios.
     pub broken: Vec<String>,
 }
 
 impl Survey {
-    /// Takes the word of whoever ran the unit tests that the ledger names: whether one of them failed without the
-    /// rule, or why that cannot be told.
-    pub fn unit_tested(&mut self, mut noticed: impl FnMut(&Row) -> Result<bool, String>) {
-        for row in &mut self.rules {
-            if row.fate != Fate::NotRun {
-                continue;
-            }
-            row.fate = match noticed(row) {
+    /// Takes the word of whoever runs the unit tests that the ledger names, several at a time: whether one of them
+    /// failed without the rule, or why that cannot be told.
+    pub fn unit_tested(
+        &mut self,
+        jobs: NonZeroUsize,
+        noticed: impl Fn(&Row) -> Result<bool, String> + Sync,
+    ) {
+        let open = self.rules.iter_mut().filter(|row| row.fate == Fate::NotRun);
+        let mut open: Vec<&mut Row> = open.collect();
+        let mut words = Vec::new();
+        run_all(
+            &open,
+            jobs,
+            |row| noticed(row),
+            |_| (),
+            |word| words.push(word),
+        );
+        for (row, word) in open.iter_mut().zip(words) {
+            row.fate = match word {
                 Ok(true) => Fate::Unit,
                 Ok(false) => Fate::Silent,
                 Err(why) => {
@@ -158,12 +180,16 @@ impl Survey {
         questions
     }
 
-    /// Whether something claims to be tested and is not.
+    /// Whether something is there that nobody would miss.
     pub fn is_silent(&self) -> bool {
-        let silent = |row: &Row| row.fate == Fate::Silent;
+        let silent = |row: &Row| matches!(row.fate, Fate::Silent | Fate::Dead);
         !self.broken.is_empty()
             || self.rules.iter().any(silent)
             || self.mistakes.iter().any(silent)
             || self.checks.iter().any(|check| !check.can_fail())
+            || self
+                .questions()
+                .keys()
+                .any(|kind| !self.alone.contains_key(kind))
     }
 }

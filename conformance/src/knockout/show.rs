@@ -45,17 +45,20 @@ fn table(f: &mut fmt::Formatter<'_>, what: &str, rows: &[Row]) -> fmt::Result {
 
 impl Survey {
     fn checks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<26}{:>8}{:>10}", "checks", "there", "can fail")?;
+        writeln!(
+            f,
+            "{:<26}{:>8}{:>10}{:>16}",
+            "checks of the harness", "there", "can fail", "alone noticed"
+        )?;
         for (question, (all, good)) in self.questions() {
-            writeln!(f, "  {question:<24}{all:>8}{good:>10}")?;
-        }
-        let faint = |check: &&super::CheckRow| check.turned_red_by.is_empty() && check.can_fail();
-        let faint = self.checks.iter().filter(faint).count();
-        if faint > 0 {
-            writeln!(
-                f,
-                "  {faint} of them by a role that does nothing or gives up, and by no rule or mistake"
-            )?;
+            let alone = self.alone.get(question).copied().unwrap_or(0);
+            writeln!(f, "  {question:<24}{all:>8}{good:>10}{alone:>16}")?;
+            if alone == 0 {
+                writeln!(
+                    f,
+                    "  SILENT  without such checks everything is still noticed"
+                )?;
+            }
         }
         for check in self.checks.iter().filter(|check| !check.can_fail()) {
             writeln!(

@@ -229,6 +229,8 @@ words! {
         ConsoleForgetsSca = "console-forgets-sca",
         /// Agent: keeps the one-time password to itself.
         AgentForgetsOtp = "agent-forgets-otp",
+        /// Agent: makes up a one-time password when it was given none.
+        AgentInventsOtp = "agent-invents-otp",
         /// Agent: starts configuration before it sets the one-time password.
         AgentStartsFirst = "agent-starts-first",
         /// Agent: starts configuration although the device refused the one-time password.
@@ -303,6 +305,8 @@ words! {
         AgentChecksModeOnly = "agent-checks-mode-only",
         /// Agent: leaves the device waiting when set-up failed.
         AgentNeverStops = "agent-never-stops",
+        /// Agent: takes a flow that did not go on for a device that is as it was.
+        AgentNeverLooks = "agent-never-looks",
         /// Agent: gives up at the first trouble of the link.
         AgentNeverRetries = "agent-never-retries",
         /// SCA: believes whoever has the leaf that it was told of.

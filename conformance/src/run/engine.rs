@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use amt_sim::device::Interface;
-use amt_sim::host::Pace;
 use amt_sim::{Device, Entry, Event, Fault, Mode, Preset, Rules};
 
 use super::beside::Beside;
@@ -22,7 +21,7 @@ use crate::fact::{Fact, Facts, Feature, Truth, project};
 use crate::requirement::{Grade, Ledger, Level, Party};
 use crate::role::agent::ReferenceAgent;
 use crate::role::console::ReferenceConsole;
-use crate::role::network::{Company, Field};
+use crate::role::network::{Company, Field, Look};
 use crate::role::secure;
 use crate::role::setup::{Cast, Host};
 use crate::role::target::{ExternalAgent, ExternalApplication, KnownFailing, Side, Site, Target};
@@ -73,6 +72,8 @@ pub enum Tampering {
     SaysFailed,
     /// Every role does what it was told, and never says anything.
     Hangs,
+    /// Every role does what it was told, and takes as long for it as it may without hanging.
+    Dawdles,
 }
 
 /// A reference role that is busy longer than this on the device's clock hangs.
@@ -116,8 +117,7 @@ impl Engine<'_> {
                 run.reason = Some(format!("a mistake of the harness itself: {said}"));
             }
         }
-        if let Subject::Agent(agent) = &self.subject {
-            let target = agent.target();
+        if let Some(target) = self.subject.target() {
             let reason = |known: &[KnownFailing]| {
                 known
                     .iter()
@@ -178,12 +178,11 @@ impl Engine<'_> {
         let profile = device.profile().clone();
         let world = match self.subject {
             Subject::Reference => World::in_virtual_time(device),
-            Subject::Agent(_) => World::in_real_time(device, Pace::Real),
-            // Nobody has to see minutes go by.
-            Subject::Application(_) => World::in_real_time(device, Pace::Jump),
+            Subject::Agent(_) | Subject::Application(_) => World::in_real_time(device),
         };
         let lan = match &world {
             World::Virtual(virtual_device) => {
+                let profile = profile.clone();
                 Some(VirtualLan::new(virtual_device.clone(), profile, case.seed))
             }
             World::Real(_) => None,
@@ -193,12 +192,16 @@ impl Engine<'_> {
             World::Virtual(device) => cast.with_local_ports(device.dialer(Interface::Local)),
             World::Real(_) => cast,
         };
+        let looks = match case.scenario.needs.contains(&Feature::Record) {
+            true => Look::Record,
+            false => Look::Mode,
+        };
         let stage = Stage {
             engine: self,
             case,
             company: Company::new(case.seed, self.misbehaviour),
             lan,
-            beside: site.map(|site| Beside::new(site, case.seed)),
+            beside: site.map(|site| Beside::new(site, profile.clone(), case.seed, looks)),
             world,
             cast,
             secure: secure::Cast::new(self.misbehaviour),
@@ -262,9 +265,10 @@ impl Engine<'_> {
         if !roles.contains(&part) {
             return Some(format!("it has no part for the program's role, {part}"));
         }
-        // Who would have to be on the same network, and take the device's address.
-        if part == Role::Sca && roles.contains(&Role::Stranger) {
-            return Some("it has a part for a stranger, whom no real network has yet".to_owned());
+        if let Subject::Application(application) = &self.subject
+            && let Some(why) = application.cannot(case.scenario)
+        {
+            return Some(why);
         }
         let needs = case.scenario.needs.iter().copied();
         // Beside an SCA, the bundled agent finds out about the device.
@@ -452,10 +456,15 @@ impl Stage<'_> {
             // `try_run` pairs them.
             _ => ActionReport::configuration("role and device do not share a clock"),
         };
-        if self.tampering == Tampering::Hangs {
-            self.world.advance(REFERENCE_LIMIT);
+        let elapsed = || self.world.now().saturating_sub(started);
+        match self.tampering {
+            Tampering::Hangs => self.world.advance(REFERENCE_LIMIT),
+            Tampering::Dawdles => self
+                .world
+                .advance(REFERENCE_LIMIT.saturating_sub(elapsed())),
+            Tampering::None | Tampering::DoesNothing | Tampering::SaysFailed => {}
         }
-        let took = self.world.now().saturating_sub(started);
+        let took = elapsed();
         // Who waits for a Hello waits for the device's key.
         let hurries = action != Action::ScaAwaitHello;
         if matches!(self.engine.subject, Subject::Reference) && hurries && took > REFERENCE_LIMIT {
@@ -471,7 +480,7 @@ impl Stage<'_> {
         match self.tampering {
             Tampering::SaysFailed => report.ending = Ending::Outcome(Outcome::Failed),
             Tampering::Hangs => report.ending = Ending::Outcome(Outcome::Hung),
-            Tampering::None | Tampering::DoesNothing => {}
+            Tampering::None | Tampering::DoesNothing | Tampering::Dawdles => {}
         }
         let truth = self.world.truth();
         self.actions.push(Performed {
@@ -514,7 +523,15 @@ impl Stage<'_> {
 
     /// An action whose end no expectation is about must simply be done.
     fn must_be_done(&mut self, action: Action, step: &Step) {
-        let Some(requirement) = self.case.scenario.requirements.first() else {
+        let requirements = &self.case.scenario.requirements;
+        // A real SCA answers for what it does itself, if the story is about it at all.
+        let its_own = requirements.iter().find(|id| {
+            let requirement = self.engine.ledger.get(id);
+            action.roles().last() == Some(&Role::Sca)
+                && requirement.is_some_and(|requirement| requirement.who == Party::Sca)
+        });
+        let its_own = its_own.filter(|_| self.beside.is_some());
+        let Some(requirement) = its_own.or(requirements.first()) else {
             return;
         };
         let expectation = Expectation::Outcome(vec![Outcome::Done]);

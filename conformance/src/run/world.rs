@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use amt_sim::device::{Dial, DialEnd, Interface};
-use amt_sim::host::port::{MeiChannel, MeiPort, PortError};
-use amt_sim::host::{Pace, SharedDevice};
+use amt_sim::host::SharedDevice;
+use amt_sim::host::port::{DevicePort, MeiChannel, MeiPort, PortError};
 use amt_sim::{ClientProperties, Device, Entry, Errno, Fault, Guid, HandleId, Instant, StreamId};
 
 use crate::fact::Truth;
@@ -31,14 +31,8 @@ impl World {
         Self::Virtual(VirtualDevice::new(device))
     }
 
-    pub fn in_real_time(device: Device, pace: Pace) -> Self {
-        let journal = Arc::new(Mutex::new(Vec::new()));
-        let device = SharedDevice::paced(device, pace);
-        let sink = Arc::clone(&journal);
-        device.add_sink(Box::new(move |entries: &[Entry]| {
-            lock(&sink).extend_from_slice(entries);
-        }));
-        Self::Real(RealDevice { device, journal })
+    pub fn in_real_time(device: Device) -> Self {
+        Self::Real(RealDevice::new(device))
     }
 
     pub(super) fn with<R>(&self, act: impl FnOnce(&mut Device) -> R) -> R {
@@ -67,10 +61,8 @@ impl World {
     pub fn advance(&self, time: Duration) {
         match self {
             Self::Virtual(world) => world.pause(time),
-            Self::Real(world) => {
-                std::thread::sleep(time);
-                world.device.with(None, |_| ());
-            }
+            // Nobody but the device is at work between two steps.
+            Self::Real(world) => world.device.skip(time),
         }
     }
 
@@ -83,18 +75,44 @@ impl World {
     }
 }
 
-/// A device that real programs reach.
-#[derive(Debug)]
+/// A device that real programs reach. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct RealDevice {
     pub device: SharedDevice,
     journal: Arc<Mutex<Vec<Entry>>>,
 }
 
 impl RealDevice {
+    pub fn new(device: Device) -> Self {
+        let journal = Arc::new(Mutex::new(Vec::new()));
+        let device = SharedDevice::new(device);
+        let sink = Arc::clone(&journal);
+        device.add_sink(Box::new(move |entries: &[Entry]| {
+            lock(&sink).extend_from_slice(entries);
+        }));
+        Self { device, journal }
+    }
+
     /// Everything that happened so far.
     pub fn journal(&self) -> Vec<Entry> {
         self.device.with(None, |_| ()); // Lets the sink have what is new.
         lock(&self.journal).clone()
+    }
+}
+
+impl Clock for RealDevice {
+    fn now(&self) -> Duration {
+        self.device.now() - Instant::POWER_ON
+    }
+
+    fn pause(&self, time: Duration) {
+        self.device.skip(time);
+    }
+}
+
+impl MeiPort for RealDevice {
+    fn connect(&self, client: Guid) -> Result<Box<dyn MeiChannel>, PortError> {
+        DevicePort::new(self.device.clone()).connect(client)
     }
 }
 

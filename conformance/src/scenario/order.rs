@@ -303,114 +303,58 @@ impl Order {
     /// Reads the `with` of a step that does `action`.
     pub(super) fn parse(action: Action, table: &Table<'_, '_>, findings: &Findings) -> Self {
         let mut order = Self::default();
+        let with = With { table, findings };
         if action.speaks_for_the_application() {
-            set(&mut order.through, table, findings, "through", Through::ALL);
+            with.word("through", &mut order.through, Through::ALL);
         }
         match action {
             Action::ApplicationPrepare => {
-                set(&mut order.hash, table, findings, "hash", HashForm::ALL);
-                set(
-                    &mut order.mc_nonce,
-                    table,
-                    findings,
-                    "mc_nonce",
-                    NonceForm::ALL,
-                );
+                with.word("hash", &mut order.hash, HashForm::ALL);
+                with.word("mc_nonce", &mut order.mc_nonce, NonceForm::ALL);
             }
             Action::ServerIssue => {
-                let forms = CertificateForm::ALL;
-                set(
-                    &mut order.certificate,
-                    table,
-                    findings,
-                    "certificate",
-                    forms,
-                );
-                set(
-                    &mut order.signature,
-                    table,
-                    findings,
-                    "signature",
-                    SignatureForm::ALL,
-                );
+                with.word("certificate", &mut order.certificate, CertificateForm::ALL);
+                with.word("signature", &mut order.signature, SignatureForm::ALL);
             }
             Action::ApplicationSetupSigned => {
-                set(&mut order.send, table, findings, "send", SendForm::ALL);
+                with.word("send", &mut order.send, SendForm::ALL);
                 order.take_algorithm(table);
             }
             Action::ApplicationSetupAdmin | Action::ApplicationUpgrade => {
-                set(&mut order.send, table, findings, "send", SendForm::ALL);
-                set(&mut order.chain, table, findings, "chain", ChainForm::ALL);
+                with.word("send", &mut order.send, SendForm::ALL);
+                with.word("chain", &mut order.chain, ChainForm::ALL);
                 order.take_algorithm(table);
             }
             Action::ConsoleSetUpSecure => {
-                let forms = CertificateForm::ALL;
-                set(
-                    &mut order.certificate,
-                    table,
-                    findings,
-                    "certificate",
-                    forms,
-                );
-                set(
-                    &mut order.looks_for,
-                    table,
-                    findings,
-                    "looks_for",
-                    LooksFor::ALL,
-                );
-                set(&mut order.lists, table, findings, "lists", Published::ALL);
-                set(&mut order.anchors, table, findings, "knows", Anchors::ALL);
-                set(
-                    &mut order.announces,
-                    table,
-                    findings,
-                    "announces",
-                    Announces::ALL,
-                );
+                with.word("certificate", &mut order.certificate, CertificateForm::ALL);
+                with.word("looks_for", &mut order.looks_for, LooksFor::ALL);
+                with.word("lists", &mut order.lists, Published::ALL);
+                with.word("knows", &mut order.anchors, Anchors::ALL);
+                with.word("announces", &mut order.announces, Announces::ALL);
                 order.take_algorithm(table);
             }
             Action::ApplicationUnprovision => {
-                set(&mut order.over, table, findings, "over", Way::ALL);
+                with.word("over", &mut order.over, Way::ALL);
             }
             Action::RogueSetup => {
-                set(
-                    &mut order.signs_with,
-                    table,
-                    findings,
-                    "signs_with",
-                    RogueSigns::ALL,
-                );
-                set(&mut order.clock, table, findings, "clock", RogueClock::ALL);
+                with.word("signs_with", &mut order.signs_with, RogueSigns::ALL);
+                with.word("clock", &mut order.clock, RogueClock::ALL);
             }
             Action::RogueSetupUnsigned => {
-                set(&mut order.clock, table, findings, "clock", RogueClock::ALL);
+                with.word("clock", &mut order.clock, RogueClock::ALL);
             }
-            Action::ConsoleOrder => set(&mut order.otp, table, findings, "otp", OtpForm::ALL),
+            Action::ConsoleOrder => with.word("otp", &mut order.otp, OtpForm::ALL),
             Action::ScaConfigure => {
-                let forms = CertificateForm::ALL;
-                set(
-                    &mut order.certificate,
-                    table,
-                    findings,
-                    "certificate",
-                    forms,
-                );
+                with.word("certificate", &mut order.certificate, CertificateForm::ALL);
             }
             Action::StrangerHello => {
-                set(&mut order.hello, table, findings, "form", HelloForm::ALL);
-                set(&mut order.from, table, findings, "from", HelloSource::ALL);
+                with.word("form", &mut order.hello, HelloForm::ALL);
+                with.word("from", &mut order.from, HelloSource::ALL);
             }
             Action::StrangerStandIn => {
-                set(
-                    &mut order.stand_in,
-                    table,
-                    findings,
-                    "machine",
-                    StandIn::ALL,
-                );
+                with.word("machine", &mut order.stand_in, StandIn::ALL);
             }
-            Action::CheckerCheck => set(&mut order.by, table, findings, "by", LooksAt::ALL),
+            Action::CheckerCheck => with.word("by", &mut order.by, LooksAt::ALL),
             // Nothing but what carries it.
             Action::ApplicationSetup | Action::ApplicationLook => {}
             Action::AgentDiscover
@@ -437,28 +381,30 @@ impl Order {
     }
 }
 
-/// Replaces a word when the table has the key.
-fn set<T: Copy + std::fmt::Display>(
-    slot: &mut T,
-    table: &Table<'_, '_>,
-    findings: &Findings,
-    key: &'static str,
-    all: &[T],
-) {
-    let Some(text) = table.string(key) else {
-        return;
-    };
-    match all.iter().find(|value| value.to_string() == text.value) {
-        Some(value) => *slot = *value,
-        None => {
-            let known: Vec<String> = all.iter().map(ToString::to_string).collect();
-            let known = known.iter().map(String::as_str);
-            let message = format!("`{key}` cannot be `{}`", text.value);
-            let help = match closest(&text.value, known.clone()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known: {}", known.collect::<Vec<_>>().join(", ")),
-            };
-            findings.add_with_help(text.span, message, help);
+/// The `with` of a step.
+struct With<'a, 't, 'f> {
+    table: &'a Table<'t, 'f>,
+    findings: &'a Findings,
+}
+
+impl With<'_, '_, '_> {
+    /// Replaces a word when the table has the key.
+    fn word<T: Copy + std::fmt::Display>(&self, key: &'static str, slot: &mut T, all: &[T]) {
+        let Some(text) = self.table.string(key) else {
+            return;
+        };
+        match all.iter().find(|value| value.to_string() == text.value) {
+            Some(value) => *slot = *value,
+            None => {
+                let known: Vec<String> = all.iter().map(ToString::to_string).collect();
+                let known = known.iter().map(String::as_str);
+                let message = format!("`{key}` cannot be `{}`", text.value);
+                let help = match closest(&text.value, known.clone()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("known: {}", known.collect::<Vec<_>>().join(", ")),
+                };
+                self.findings.add_with_help(text.span, message, help);
+            }
         }
     }
 }

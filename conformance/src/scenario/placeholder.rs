@@ -36,6 +36,10 @@ pub enum Place {
     Conformance,
     /// `{otp}`: the one-time password of the run.
     Otp,
+    /// `{other.uuid}`: another machine of the same order, which nobody switches on. Services only, as its password.
+    OtherUuid,
+    /// `{other.otp}`: its one-time password.
+    OtherOtp,
     /// `{hello.port}`: a port that is free, for Hello messages. Services only.
     HelloPort,
     /// `{address}`: where the device is on the network.
@@ -62,6 +66,8 @@ const PLACES: &[(&str, Place, &[Scope])] = &[
     ("scratch", Place::Scratch, Scope::OF_TARGETS),
     ("conformance", Place::Conformance, Scope::OF_TARGETS),
     ("otp", Place::Otp, &[Scope::Service]),
+    ("other.uuid", Place::OtherUuid, &[Scope::Service]),
+    ("other.otp", Place::OtherOtp, &[Scope::Service]),
     ("hello.port", Place::HelloPort, &[Scope::Service]),
     ("address", Place::Address, &[Scope::Service, Scope::Network]),
     ("ca", Place::Authority, &[Scope::Service]),
@@ -110,6 +116,8 @@ impl Told {
 #[derive(Debug, Clone)]
 pub struct ServiceValues {
     pub otp: String,
+    pub other_uuid: String,
+    pub other_otp: String,
     pub hello_port: u16,
     pub address: std::net::IpAddr,
     pub authority: String,
@@ -175,6 +183,11 @@ impl Template {
     /// Whether there is nothing to fill in.
     pub fn is_plain(&self) -> bool {
         self.parts.iter().all(|part| matches!(part, Part::Text(_)))
+    }
+
+    /// Whether something is filled in there.
+    pub fn has(&self, place: Place) -> bool {
+        self.parts.contains(&Part::Place(place))
     }
 
     /// The text alone, for a template that is used where there is no device.
@@ -250,6 +263,8 @@ impl Place {
             Self::Scratch => values.scratch.to_owned(),
             Self::Conformance => values.conformance.to_owned(),
             Self::Otp => values.service(|service| service.otp.clone()),
+            Self::OtherUuid => values.service(|service| service.other_uuid.clone()),
+            Self::OtherOtp => values.service(|service| service.other_otp.clone()),
             Self::HelloPort => values.service(|service| service.hello_port.to_string()),
             Self::Address => match values.service {
                 Some(service) => service.address.to_string(),

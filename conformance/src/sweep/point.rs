@@ -128,7 +128,10 @@ fn occasions(event: &Event, ports: &Ports) -> Vec<(Layer, Fault)> {
                 ClientKind::Lme => Layer::Apf,
                 _ => Layer::Message,
             };
-            vec![(layer, fault(FaultPoint::Answer, Some(*client), command))]
+            vec![
+                (layer, fault(FaultPoint::Answer, Some(*client), command)),
+                (Layer::Errno, fault(FaultPoint::Read, Some(*client), None)),
+            ]
         }
         Event::HttpRequest { stream, .. } => {
             let mut points = ports.passages(*stream, 1, 1);
@@ -219,17 +222,24 @@ pub fn faults_at(point: &Point) -> Vec<Fault> {
     let effects: Vec<(FaultEffect, Option<u32>)> = match (point.layer, point.fault.at) {
         (Layer::Errno, FaultPoint::Open) => vec![
             (FaultEffect::Errno(Errno::Ebusy), ONCE),
+            (FaultEffect::Errno(Errno::Ebusy), None),
             (FaultEffect::Errno(Errno::Enodev), ONCE),
+            (FaultEffect::Errno(Errno::Enodev), None),
         ],
         // No ENOTTY: whoever believes that there is no such client is told so by the device.
         (Layer::Errno, FaultPoint::Connect) => vec![
             (FaultEffect::Errno(Errno::Ebusy), ONCE),
             (FaultEffect::Errno(Errno::Ebusy), THRICE),
             (FaultEffect::Errno(Errno::Ebusy), None),
+            (FaultEffect::Errno(Errno::Enodev), ONCE),
+            (FaultEffect::Errno(Errno::Enodev), None),
             (FaultEffect::Errno(Errno::Etime), ONCE),
         ],
         (Layer::Errno, _) => vec![
+            (FaultEffect::Errno(Errno::Ebusy), ONCE),
+            (FaultEffect::Errno(Errno::Ebusy), None),
             (FaultEffect::Errno(Errno::Enodev), ONCE),
+            (FaultEffect::Errno(Errno::Enodev), None),
             (FaultEffect::Errno(Errno::Eintr), ONCE),
             (FaultEffect::Reset, ONCE),
         ],

@@ -16,23 +16,19 @@ const SECRET: u32 = 0o600;
 
 pub(super) fn all(folder: &Path, name: &str, pfx_password: &str) -> Result<(), CommandError> {
     let identity = ProvisioningIdentity::for_name(name)?;
-    let pfx = keystore::pfx(&identity, pfx_password)?;
+    let files = keystore::files(&identity, pfx_password)?;
     create(folder)?;
-    let certificates = ["leaf.pem", "intermediate.pem", "root.pem"];
-    for (file, der) in certificates.iter().zip(&identity.chain) {
-        certificate(&folder.join(file), der)?;
+    for file in &files {
+        let mode = if file.is_secret { SECRET } else { PUBLIC };
+        write(&folder.join(file.name), &file.bytes, mode)?;
     }
-    let chain = identity.chain_pem();
-    write(&folder.join("chain.pem"), chain.as_bytes(), PUBLIC)?;
-    let key = identity.key_pem();
-    write(&folder.join("key.pem"), key.as_bytes(), SECRET)?;
-    write(&folder.join("provisioning.pfx"), &pfx, SECRET)?;
     let laboratory = folder.join("laboratory");
     for specimen in Specimen::all() {
         specimen_into(&laboratory, specimen, name, pfx_password)?;
     }
     println!("provisioning certificate for {name}: {}", folder.display());
-    println!("  leaf.pem intermediate.pem root.pem chain.pem key.pem provisioning.pfx");
+    let names: Vec<&str> = files.iter().map(|file| file.name).collect();
+    println!("  {}", names.join(" "));
     println!(
         "a device trusts it with:  --trust {}",
         folder.join("root.pem").display()

@@ -1,9 +1,11 @@
 //! Root certificate hashes: which roots an SCA's certificate may end at.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use super::ProfileError;
-use crate::diagnostic::{closest, parse_toml};
+use crate::diagnostic::{Diagnostic, closest, parse_toml};
 
 /// Root certificate hashes built into the firmware.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,16 +60,23 @@ pub struct HashSet {
     pub hash: Vec<CertificateHash>,
 }
 
+/// Every file of hashes by its name, read once: each profile that is checked and each new device asks for one.
+static BUILTIN: LazyLock<Vec<(&str, Result<HashSet, Diagnostic>)>> = LazyLock::new(|| {
+    let files = fixtures::HASH_SETS.iter();
+    files
+        .map(|file| (file.name, parse_toml(file.path, file.text)))
+        .collect()
+});
+
 impl HashSet {
-    pub fn builtin(name: &str) -> Result<Self, ProfileError> {
-        let file = fixtures::named(fixtures::HASH_SETS, name).ok_or_else(|| {
-            ProfileError::UnknownHashes {
+    pub fn builtin(name: &str) -> Result<&'static Self, ProfileError> {
+        match BUILTIN.iter().find(|(file, _)| *file == name) {
+            Some((_, parsed)) => Ok(parsed.as_ref().map_err(Diagnostic::clone)?),
+            None => Err(ProfileError::UnknownHashes {
                 name: name.to_owned(),
-                suggestion: closest(name, fixtures::HASH_SETS.iter().map(|file| file.name))
-                    .map(str::to_owned),
-            }
-        })?;
-        Ok(parse_toml(file.path, file.text)?)
+                suggestion: closest(name, BUILTIN.iter().map(|(file, _)| *file)).map(str::to_owned),
+            }),
+        }
     }
 }
 

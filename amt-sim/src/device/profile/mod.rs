@@ -101,7 +101,7 @@ impl Profile {
 
     /// Every root hash of the device before anybody changed it, built-in ones first.
     pub fn certificate_hashes(&self) -> Result<Vec<CertificateHash>, ProfileError> {
-        let mut hashes = HashSet::builtin(&self.certificates.builtin)?.hash;
+        let mut hashes = HashSet::builtin(&self.certificates.builtin)?.hash.clone();
         hashes.extend(self.certificates.custom.iter().cloned());
         Ok(hashes)
     }

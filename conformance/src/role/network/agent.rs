@@ -79,7 +79,11 @@ impl AgentOn<'_> {
         let mut status = None;
         let mut steps = || -> Result<(), AmthiError> {
             let mut amthi = Amthi::open(self.host.port, self.host.clock)?;
-            let otp = otp.filter(|_| !is(Misbehaviour::AgentForgetsOtp));
+            let otp = match otp {
+                Some(_) if is(Misbehaviour::AgentForgetsOtp) => None,
+                None if is(Misbehaviour::AgentInventsOtp) => Some("made up by the agent"),
+                otp => otp,
+            };
             if is(Misbehaviour::AgentStartsFirst) {
                 status = Some(amthi.start_configuration_ex(false)?);
             }

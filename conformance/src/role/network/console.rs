@@ -20,6 +20,7 @@ pub struct Console {
     /// What the agent is to be told.
     for_agent: Option<String>,
     otp: Option<String>,
+    other_otp: Option<String>,
 }
 
 impl Console {
@@ -31,6 +32,7 @@ impl Console {
             machines: Vec::new(),
             for_agent: None,
             otp: None,
+            other_otp: None,
         }
     }
 
@@ -42,6 +44,12 @@ impl Console {
     /// The one-time password of the machine at hand, as the SCA knows it.
     pub(super) fn otp(&self) -> Option<&str> {
         self.otp.as_deref()
+    }
+
+    /// The machine that stays in its box, and its one-time password.
+    pub(super) fn other_machine_ordered(&self) -> Option<(&str, Option<&str>)> {
+        let uuid = self.machines.get(1)?;
+        Some((uuid, self.other_otp.as_deref()))
     }
 
     /// Steps 1 to 6, but for telling the agent to begin.
@@ -89,7 +97,7 @@ impl Console {
             Some(Misbehaviour::ConsoleOneOtp) => for_sca.clone(),
             _ => for_sca.as_ref().map(|_| self.draw()),
         };
-        for (uuid, otp) in [(&uuid, for_sca.clone()), (&other, other_otp)] {
+        for (uuid, otp) in [(&uuid, for_sca.clone()), (&other, other_otp.clone())] {
             if self.misbehaviour == Some(Misbehaviour::ConsoleForgetsSca) {
                 break;
             }
@@ -108,6 +116,7 @@ impl Console {
         self.machines = vec![uuid, other];
         self.for_agent = for_agent;
         self.otp = for_sca;
+        self.other_otp = other_otp;
         Ok(())
     }
 

@@ -33,7 +33,7 @@ use serde_json::json;
 
 pub use agent::Agent;
 pub use console::Console;
-pub use sca::{Job, Sca, Verdict};
+pub use sca::{Job, NotHeard, Sca, Verdict, Work};
 pub use sca_session::{Stop, Why};
 pub use stranger::Stranger;
 use talk::Tap;
@@ -88,6 +88,15 @@ pub struct Company {
     agent: Agent,
     sca: Sca,
     stranger: Stranger,
+    looks: Look,
+}
+
+/// What everybody looks at on the device after each step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    Mode,
+    /// The record of set-up too, which takes a login: seconds of real time where nobody answers.
+    Record,
 }
 
 impl Company {
@@ -101,7 +110,13 @@ impl Company {
             agent: Agent::new(misbehaviour),
             sca: Sca::new(Seed(seed), misbehaviour),
             stranger: Stranger::new(Seed(seed)),
+            looks: Look::Record,
         }
+    }
+
+    /// What is looked at after each step.
+    pub fn looking_at(self, looks: Look) -> Self {
+        Self { looks, ..self }
     }
 
     /// The one-time password that the SCA was to be told.
@@ -111,6 +126,26 @@ impl Company {
 
     pub fn sca(&self) -> &Sca {
         &self.sca
+    }
+
+    /// The other machine of the order, which stays in its box, and its one-time password.
+    pub fn other_machine(&self) -> Option<(&str, Option<&str>)> {
+        self.console.other_machine_ordered()
+    }
+
+    /// What went by on the network, which the stranger hears too.
+    pub fn overhear(&mut self, call: &Delivery) {
+        self.stranger.overhear(call);
+    }
+
+    /// What the stranger says to the SCA, for whoever carries it there.
+    pub fn stranger_call(&self, order: &Order, device: IpAddr) -> Result<Delivery, String> {
+        self.stranger.call(order, self.console.machines(), device)
+    }
+
+    /// Lets the stranger put a machine in the place of the device.
+    pub fn stranger_stands_in(&self, order: &Order, lan: &dyn Lan) -> Result<(), String> {
+        self.stranger.stand_in(lan, order.stand_in, &self.console)
     }
 
     /// Lets one of them act, and then looks at what the device is like.
@@ -125,13 +160,18 @@ impl Company {
                 false
             }
         };
-        if let Err(why) = look(field.host, &mut report.facts) {
-            report.remarks.push(format!("looking at the device: {why}"));
-        }
+        self.look(field.host, &mut report);
         if !good {
             report.ending = Ending::Outcome(Outcome::Failed);
         }
         report
+    }
+
+    /// Adds what the device is like.
+    pub fn look(&self, host: Host<'_>, report: &mut ActionReport) {
+        if let Err(why) = look(host, self.looks, &mut report.facts) {
+            report.remarks.push(format!("looking at the device: {why}"));
+        }
     }
 
     fn try_act(
@@ -229,7 +269,7 @@ impl Company {
 }
 
 /// Mode and record, as the device tells its own host now. Where local ports speak TLS only, the record is left out.
-pub(crate) fn look(host: Host<'_>, facts: &mut Facts) -> Result<(), String> {
+fn look(host: Host<'_>, looks: Look, facts: &mut Facts) -> Result<(), String> {
     let mut amthi = host.amthi().map_err(|error| error.to_string())?;
     let mode = amthi.control_mode().map_err(|error| error.to_string())?;
     if let Some(word) = ["none", "ccm", "acm"].get(mode as usize) {
@@ -242,6 +282,9 @@ pub(crate) fn look(host: Host<'_>, facts: &mut Facts) -> Result<(), String> {
         facts.insert(Fact::PROVISIONING_STATE, json!(word));
     }
     drop(amthi);
+    if looks == Look::Mode {
+        return Ok(());
+    }
     let record = host
         .os_admin()
         .and_then(|mut client| Ok(Record::read(&mut client)?));

@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use amt_sim::device::Seed;
 
 use super::hello::{Hello, HelloError, HelloReader, Leniency};
-use super::sca_session::{Session, Stop, Why};
+use super::sca_session::{Session, Stop};
 use super::talk::{FromSca, JobState, Listener, ToSca, reply};
 use super::{Delivery, Field};
 use crate::role::Misbehaviour;
@@ -21,6 +22,7 @@ use crate::scenario::Order;
 pub struct Sca {
     pub(super) seed: Seed,
     misbehaviour: Option<Misbehaviour>,
+    patience: Duration,
     /// By UUID as text.
     machines: BTreeMap<String, Machine>,
     /// Hello messages that were accepted and not acted on yet.
@@ -86,10 +88,16 @@ impl Sca {
         Self {
             seed,
             misbehaviour,
+            patience: Session::PATIENCE,
             machines: BTreeMap::new(),
             queue: VecDeque::new(),
             committed: VecDeque::new(),
         }
+    }
+
+    /// How long a machine may be silent.
+    pub fn patient_for(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     pub(super) fn is(&self, mistake: Misbehaviour) -> bool {
@@ -170,13 +178,9 @@ impl Sca {
     /// Sets up everything that waits, up to CommitChanges.
     pub fn work(&mut self, field: Field<'_>, order: &Order) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        while let Some(job) = self.queue.pop_front() {
-            let result = self.session(&job, field, |session| session.configure(order));
-            if result.is_ok() {
-                self.committed.push_back(job.clone());
-            }
-            self.note(&job, &result, JobState::AtWork);
-            verdicts.push(Verdict { job, result });
+        while let Some(mut work) = self.begin() {
+            let result = work.configure(field, order);
+            verdicts.push(self.configured(work, result));
         }
         verdicts
     }
@@ -184,41 +188,94 @@ impl Sca {
     /// Sees every machine again that was set up, by the login that it was given.
     pub fn come_back(&mut self, field: Field<'_>) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        while let Some(job) = self.committed.pop_front() {
-            let result = self.session(&job, field, |session| session.come_back());
-            self.note(&job, &result, JobState::Configured);
-            verdicts.push(Verdict { job, result });
+        while let Some(mut work) = self.begin_return() {
+            let result = work.come_back(field);
+            verdicts.push(self.managed(work, result));
         }
         verdicts
     }
 
-    fn session(
-        &mut self,
-        job: &Job,
-        field: Field<'_>,
-        act: impl FnOnce(&mut Session<'_>) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
-        let misbehaviour = self.misbehaviour;
-        let seed = self.seed;
-        let Some(machine) = self.machines.get_mut(&job.uuid) else {
-            return Err(Stop::new(Why::Identity, "Hello", "nobody ordered it"));
-        };
-        act(&mut Session {
+    /// The next machine to set up. What is done about it is apart from everything else, so that it can be done
+    /// elsewhere while more Hello messages come.
+    pub fn begin(&mut self) -> Option<Work> {
+        let job = self.queue.pop_front()?;
+        self.take_up(job)
+    }
+
+    /// What came of it.
+    pub fn configured(&mut self, work: Work, result: Result<(), Stop>) -> Verdict {
+        if result.is_ok() {
+            self.committed.push_back(work.job.clone());
+        }
+        self.note(work, result, JobState::AtWork)
+    }
+
+    /// The next machine to come back to.
+    pub fn begin_return(&mut self) -> Option<Work> {
+        let job = self.committed.pop_front()?;
+        self.take_up(job)
+    }
+
+    /// What came of it.
+    pub fn managed(&mut self, work: Work, result: Result<(), Stop>) -> Verdict {
+        self.note(work, result, JobState::Configured)
+    }
+
+    fn take_up(&self, job: Job) -> Option<Work> {
+        Some(Work {
+            machine: self.machines.get(&job.uuid)?.clone(),
             job,
-            machine,
-            field,
-            seed,
-            misbehaviour,
+            seed: self.seed,
+            patience: self.patience,
+            misbehaviour: self.misbehaviour,
         })
     }
 
-    fn note(&mut self, job: &Job, result: &Result<(), Stop>, good: JobState) {
-        if let Some(machine) = self.machines.get_mut(&job.uuid) {
+    fn note(&mut self, work: Work, result: Result<(), Stop>, good: JobState) -> Verdict {
+        if let Some(machine) = self.machines.get_mut(&work.job.uuid) {
             machine.state = match result {
                 Ok(()) => good,
                 Err(_) => JobState::Failed,
             };
             machine.why = result.as_ref().err().map(ToString::to_string);
+            machine.certificate = work.machine.certificate;
+        }
+        Verdict {
+            job: work.job,
+            result,
+        }
+    }
+}
+
+/// One machine, and what to do about it.
+#[derive(Debug)]
+pub struct Work {
+    job: Job,
+    machine: Machine,
+    seed: Seed,
+    patience: Duration,
+    misbehaviour: Option<Misbehaviour>,
+}
+
+impl Work {
+    /// From the first connection to CommitChanges.
+    pub fn configure(&mut self, field: Field<'_>, order: &Order) -> Result<(), Stop> {
+        self.session(field).configure(order)
+    }
+
+    /// After CommitChanges, by the login that the machine was given.
+    pub fn come_back(&mut self, field: Field<'_>) -> Result<(), Stop> {
+        self.session(field).come_back()
+    }
+
+    fn session<'a>(&'a mut self, field: Field<'a>) -> Session<'a> {
+        Session {
+            job: &self.job,
+            machine: &mut self.machine,
+            field,
+            seed: self.seed,
+            patience: self.patience,
+            misbehaviour: self.misbehaviour,
         }
     }
 }
@@ -234,6 +291,8 @@ impl Listener for Sca {
                         why: format!("{uuid:?} is no UUID"),
                     },
                     Ok(uuid) => {
+                        // Whoever fills in a form has no other way to say that there is none.
+                        let otp = otp.filter(|otp| !otp.is_empty());
                         self.expect(uuid.to_string(), otp);
                         FromSca::Expected {}
                     }

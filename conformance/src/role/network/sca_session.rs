@@ -132,6 +132,7 @@ pub(super) struct Session<'a> {
     pub(super) machine: &'a mut Machine,
     pub(super) field: Field<'a>,
     pub(super) seed: Seed,
+    pub(super) patience: Duration,
     pub(super) misbehaviour: Option<Misbehaviour>,
 }
 
@@ -150,7 +151,7 @@ impl ServerJudge for Pinned {
 
 impl Session<'_> {
     /// A device may be slow, but not for ever.
-    const PATIENCE: Duration = Duration::from_secs(60);
+    pub(super) const PATIENCE: Duration = Duration::from_secs(60);
     /// Clocks that are further apart are set.
     const CLOCK_TOLERANCE: u64 = 10;
     /// CommitChanges: something that set-up needs was not set.
@@ -166,7 +167,7 @@ impl Session<'_> {
         match self.misbehaviour {
             Some(Misbehaviour::ScaImpatient) => Duration::from_secs(2),
             Some(Misbehaviour::ScaEndlessWait) => Duration::from_secs(24 * 3600),
-            _ => Self::PATIENCE,
+            _ => self.patience,
         }
     }
 

@@ -198,6 +198,7 @@ impl Stranger {
                     epoch: 0,
                 },
                 seed: Seed(self.seed.0 ^ 0xbad),
+                patience: Session::PATIENCE,
                 misbehaviour: None,
             };
             session

@@ -26,7 +26,7 @@ words! {
     Conclusion {
         Activated = "activated",
         NotActivated = "not-activated",
-        /// The firmware does not answer any more.
+        /// The firmware does not answer any more, or stays half way.
         Unknown = "unknown",
     }
 }
@@ -41,7 +41,7 @@ pub(super) enum Armed {
 }
 
 /// What the firmware says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Standing {
     control_mode: u32,
     state: u32,
@@ -51,6 +51,18 @@ impl Standing {
     const IN: u32 = 1;
     const POST: u32 = 2;
     const ADMIN: u32 = 2;
+
+    pub(super) fn is_in_set_up(self) -> bool {
+        self.state == Self::IN
+    }
+
+    pub(super) fn conclusion(self) -> Conclusion {
+        match (self.state, self.control_mode) {
+            (Self::POST, Self::ADMIN) => Conclusion::Activated,
+            (Self::IN, _) => Conclusion::Unknown,
+            _ => Conclusion::NotActivated,
+        }
+    }
 
     pub(super) fn control_mode_word(self) -> &'static str {
         ["none", "ccm", "acm"]
@@ -131,7 +143,7 @@ impl Agent {
     /// Steps 5 and 7 of the page: `hash` is that of the SCA's leaf.
     pub(super) fn arm(self, host: Host<'_>, algorithm: u8, hash: &[u8]) -> Result<Armed, Trouble> {
         // What an earlier attempt left behind would be refused.
-        if self.standing(host)?.state == Standing::IN {
+        if self.standing(host)?.is_in_set_up() {
             self.stop(host)?;
         }
         let legacy = self.is(Misbehaviour::AgentUsesLegacyStart);
@@ -157,7 +169,7 @@ impl Agent {
                 // not to be had any more.
                 Err(_) => {
                     host.clock.pause(Self::PAUSE);
-                    if self.standing(host)?.state == Standing::IN {
+                    if self.standing(host)?.is_in_set_up() {
                         self.stop(host)?;
                     }
                 }

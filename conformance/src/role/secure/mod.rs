@@ -100,6 +100,10 @@ impl Cast {
         let mut facts = Facts::new();
         let mut remarks = Vec::new();
         let result = self.steps(order, host, &mut facts);
+        let outcome = match result {
+            Ok(()) => Outcome::Done,
+            Err(_) => Outcome::Failed,
+        };
         let conclusion = match result {
             Ok(()) => Conclusion::Activated,
             Err(trouble) => {
@@ -107,18 +111,13 @@ impl Cast {
                 if let Trouble::Refused(refusal) = trouble {
                     facts.insert(Fact::SECURE_REFUSAL, json!(refusal.to_string()));
                 }
-                let armed = facts.contains_key(&Fact::SECURE_ARMED);
-                self.give_up(host, armed, &mut facts, &mut remarks)
+                self.give_up(host, &mut facts, &mut remarks)
             }
         };
         facts.insert(Fact::SECURE_CONCLUSION, json!(conclusion.to_string()));
         if let Err(trouble) = self.look(host, &mut facts) {
             remarks.push(format!("looking at the device: {trouble}"));
         }
-        let outcome = match conclusion {
-            Conclusion::Activated => Outcome::Done,
-            _ => Outcome::Failed,
-        };
         ActionReport {
             ending: Ending::Outcome(outcome),
             remarks,
@@ -127,23 +126,27 @@ impl Cast {
     }
 
     /// What the agent does about a flow that did not go on, and what it says then.
-    fn give_up(
-        &self,
-        host: Host<'_>,
-        armed: bool,
-        facts: &mut Facts,
-        remarks: &mut Vec<String>,
-    ) -> Conclusion {
-        if !armed {
-            return Conclusion::NotActivated;
-        }
-        match self.agent.stop(host) {
-            Ok(status) => {
-                facts.insert(Fact::SECURE_STOP_STATUS, json!(status));
-                Conclusion::NotActivated
+    ///
+    /// requirement `agent.secure.true-end`: where the flow stopped says nothing of the device. It may have obeyed and its
+    /// answer be lost, and who cannot come back to it has set it up all the same. So the device is asked.
+    fn give_up(&self, host: Host<'_>, facts: &mut Facts, remarks: &mut Vec<String>) -> Conclusion {
+        let mut leave = || {
+            let left = self.agent.standing(host)?;
+            let never_looks = self.misbehaviour == Some(Misbehaviour::AgentNeverLooks);
+            if !left.is_in_set_up() && !never_looks {
+                return Ok(left);
             }
+            let status = self.agent.stop(host)?;
+            facts.insert(Fact::SECURE_STOP_STATUS, json!(status));
+            match never_looks {
+                true => Ok(agent::Standing::default()),
+                false => self.agent.standing(host),
+            }
+        };
+        match leave() {
+            Ok(left) => left.conclusion(),
             Err(trouble) => {
-                remarks.push(format!("StopConfiguration: {trouble}"));
+                remarks.push(format!("leaving the device as it was: {trouble}"));
                 Conclusion::Unknown
             }
         }

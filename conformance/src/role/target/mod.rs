@@ -3,6 +3,7 @@
 //! The format is documented in `docs/targets.md`.
 
 mod application;
+mod door;
 mod external;
 mod extract;
 mod parse;
@@ -16,9 +17,9 @@ use std::time::Duration;
 
 use amt_sim::diagnostic::{Diagnostic, closest};
 
-pub use application::{ExternalApplication, Site};
+pub use application::{ExternalApplication, Goal, Ordered, Shown, Site, is_operational, serve};
 pub use external::{ExternalAgent, program_version};
-pub use extract::{Field, Output, Rule, Source};
+pub use extract::{Extract, Field, Output, Rule, Source};
 pub use parse::parse;
 pub use service::{Service, Telling};
 

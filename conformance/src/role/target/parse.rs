@@ -300,7 +300,11 @@ fn plain_rule(source: Source) -> Rule {
     }
 }
 
-fn parse_facts(table: &Table<'_, '_>, findings: &Findings, output: Output) -> BTreeMap<Fact, Rule> {
+pub(super) fn parse_facts(
+    table: &Table<'_, '_>,
+    findings: &Findings,
+    output: Output,
+) -> BTreeMap<Fact, Rule> {
     let mut facts = BTreeMap::new();
     let Some(rules) = table.table("facts") else {
         table.missing("facts");

@@ -162,7 +162,25 @@ impl Live {
 
     /// Everything printed so far: standard output, then standard error.
     pub(super) fn printed(&self) -> String {
-        format!("{}\n{}", self.stdout.text(), self.stderr.text())
+        self.printed_since(Printed::default())
+    }
+
+    /// How much was printed so far.
+    pub(super) fn mark(&self) -> Printed {
+        Printed {
+            stdout: self.stdout.length(),
+            stderr: self.stderr.length(),
+        }
+    }
+
+    /// What was printed after that.
+    pub(super) fn printed_since(&self, mark: Printed) -> String {
+        let (stdout, stderr) = (&self.stdout, &self.stderr);
+        format!(
+            "{}\n{}",
+            stdout.text_from(mark.stdout),
+            stderr.text_from(mark.stderr)
+        )
     }
 
     /// How it ended, if it has.
@@ -263,6 +281,13 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
     }
 }
 
+/// How much of each stream was kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Printed {
+    stdout: usize,
+    stderr: usize,
+}
+
 /// One stream, as far as it was read.
 #[derive(Debug, Clone, Default)]
 struct Captured {
@@ -270,9 +295,19 @@ struct Captured {
 }
 
 impl Captured {
-    fn text(&self) -> String {
+    fn length(&self) -> usize {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = String::from_utf8_lossy(&inner.0).into_owned();
+        inner.0.len()
+    }
+
+    fn text(&self) -> String {
+        self.text_from(0)
+    }
+
+    fn text_from(&self, start: usize) -> String {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = inner.0.get(start..).unwrap_or_default();
+        let mut text = String::from_utf8_lossy(bytes).into_owned();
         if inner.1 > 0 {
             text += &format!("\n[{} more bytes were not kept]", inner.1);
         }

@@ -1,15 +1,18 @@
 //! `[service]` of a target file: a setup and configuration application, which stays, hears the device's Hello and calls
 //! it back, and is told who the device is in a way of its own.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::Regex;
 
-use super::parse::{parse_args, pattern, template};
+use super::extract::{Output, Rule};
+use super::parse::{parse_args, parse_facts, pattern, template};
 use crate::document::{Findings, Located, Table};
+use crate::fact::Fact;
 use crate::scenario::Template;
-use crate::scenario::placeholder::Scope;
+use crate::scenario::placeholder::{Place, Scope};
 
 /// How a real SCA is run, and told about a device.
 #[derive(Debug, Clone)]
@@ -29,14 +32,33 @@ pub struct Service {
     pub trust: Option<PathBuf>,
     /// Done one after the other before the device is told to start.
     pub told: Vec<Telling>,
-    /// Set up to its end once it has printed this; without, once the device is operational.
+    /// It takes no notice of a Hello once it has printed this.
+    pub refused: Option<Regex>,
+    /// It has done what leads up to CommitChanges once it has printed this, or once the device is operational.
+    pub committed: Option<Regex>,
+    /// It is done with the device once it has printed this; without, once it has logged in at the device that it set
+    /// up.
     pub done: Option<Regex>,
     /// It has given up once it has printed this.
     pub failed: Option<Regex>,
-    /// It has given up once it has opened no connection to the device for so long.
+    /// What it says of itself, read from what it printed since the last Hello.
+    pub facts: BTreeMap<Fact, Rule>,
+    /// It has given up once nothing has gone to or from the device for so long, and it waits for no answer.
     pub quiet: Duration,
-    /// How long it may take from the device's start.
+    /// How long it may take from each Hello.
     pub within: Duration,
+}
+
+impl Service {
+    /// Whether it hears of every machine that was ordered, not only of the one that is switched on.
+    pub fn is_told_of_others(&self) -> bool {
+        let says = |template: &Template| template.has(Place::OtherUuid);
+        self.told.iter().any(|telling| match telling {
+            Telling::Command(args) => args.iter().any(says),
+            Telling::Http { url, body, .. } => says(url) || says(body),
+            Telling::File { path, text } => says(path) || says(text),
+        })
+    }
 }
 
 /// One way in which a program hears about a device and its one-time password.
@@ -64,14 +86,15 @@ pub(super) fn parse_service(table: &Table<'_, '_>, findings: &Findings) -> Optio
             .string(key)
             .and_then(|text: Located<String>| pattern(&text, findings))
     };
-    let (ready, done, failed) = (regex("ready"), regex("done"), regex("failed"));
+    let (ready, refused, committed) = (regex("ready"), regex("refused"), regex("committed"));
+    let (done, failed) = (regex("done"), regex("failed"));
     let time = |key, otherwise| {
         table
             .duration(key)
             .map_or(Duration::from_secs(otherwise), |time| time.value)
     };
     let (ready_within, within) = (time("ready_within", 60), time("within", 120));
-    let quiet = time("quiet", 20);
+    let quiet = time("quiet", 10);
     let hello = table.require_string("hello");
     let address = table
         .string("address")
@@ -85,8 +108,12 @@ pub(super) fn parse_service(table: &Table<'_, '_>, findings: &Findings) -> Optio
     let suffix = table.string("suffix").map(|text| text.value);
     let trust = table.string("trust").map(|text| text.value.into());
     let told = parse_told(table, findings);
+    let facts = match table.has("facts") {
+        true => parse_facts(table, findings, Output::Text),
+        false => BTreeMap::new(),
+    };
     if args.is_none() {
-        for key in ["ready", "done", "failed"] {
+        for key in ["ready", "refused", "committed", "done", "failed", "facts"] {
             if table.has(key) {
                 findings.add_with_help(
                     table.span(),
@@ -108,8 +135,11 @@ pub(super) fn parse_service(table: &Table<'_, '_>, findings: &Findings) -> Optio
         suffix,
         trust,
         told,
+        refused,
+        committed,
         done,
         failed,
+        facts,
         quiet,
         within,
     })
