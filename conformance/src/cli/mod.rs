@@ -4,6 +4,7 @@
 
 mod agent;
 mod check;
+mod console;
 mod demo;
 mod doctor;
 mod explain;
@@ -13,6 +14,7 @@ mod report;
 mod run;
 mod sca;
 mod schema;
+mod subject;
 mod sweep;
 
 use std::ffi::OsString;
@@ -28,6 +30,7 @@ use crate::role::Misbehaviour;
 use crate::role::target::Programs;
 use crate::run::Shard;
 use crate::scenario::Library;
+use crate::sweep::Layer;
 
 /// The set-up or a file is wrong.
 const WRONG: u8 = 2;
@@ -80,6 +83,13 @@ enum Command {
     Demo(DemoArgs),
     /// The bundled SCA, as a program of its own: hears Hello messages and sets devices up over the network
     Sca(sca::ScaArgs),
+    /// The bundled management console, as a program of its own: its parts in set-up over the network
+    ///
+    /// Agent and SCA answer lines of JSON at the addresses given.
+    Console {
+        #[command(subcommand)]
+        command: console::ConsoleCommand,
+    },
     /// The bundled reference agent, as a program of its own
     Agent {
         #[command(subcommand)]
@@ -95,9 +105,10 @@ struct RunArgs {
     /// Scenario files of your own, in place of those that come with the program
     #[arg(long, value_name = "FILE")]
     file: Vec<PathBuf>,
-    /// The program under test: a target file, or the name of one that comes with this program
-    #[arg(long, value_name = "FILE|NAME")]
-    target: Option<String>,
+    /// The program under test: a target file, or the name of one that comes with this program. In set-up over the
+    /// network agent, console and SCA may be real programs at once: give one target for each
+    #[arg(long, value_name = "FILE|NAME", value_delimiter = ',')]
+    target: Vec<String>,
     /// Only this device
     #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
@@ -162,6 +173,13 @@ struct RunArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct EvidenceChoice {
     all: bool,
+}
+
+fn parse_layer(text: &str) -> Result<Layer, String> {
+    Layer::named(text).ok_or_else(|| {
+        let known: Vec<&str> = Layer::ALL.iter().map(|layer| layer.word()).collect();
+        format!("known: {}", known.join(", "))
+    })
 }
 
 fn parse_evidence(text: &str) -> Result<EvidenceChoice, String> {
@@ -249,6 +267,9 @@ struct SweepArgs {
     /// Schedules of two to four faults, drawn by the seed
     #[arg(long, value_name = "N", default_value = "50")]
     several: usize,
+    /// Only faults of these layers, such as tls,power; the first line of a sweep names those that there are
+    #[arg(long, value_name = "LAYER", value_delimiter = ',', value_parser = parse_layer)]
+    layer: Vec<Layer>,
     /// Where scenarios about what was found go
     #[arg(long, value_name = "DIR", default_value = "found")]
     out: PathBuf,
@@ -314,6 +335,16 @@ enum AgentCommand {
     ///
     /// Keys, nonces and passwords are public and the same every time: for simulated devices only.
     SetUp(AgentArgs),
+    /// Hand the one-time password to the AMT device of this machine, and start configuration over the network
+    Start {
+        /// The one-time password; none is handed over where it is empty
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        otp: String,
+        #[command(flatten)]
+        with: AgentArgs,
+    },
+    /// Call configuration over the network off
+    Stop(AgentArgs),
 }
 
 #[derive(Debug, Args)]
@@ -428,9 +459,12 @@ fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
         Command::Doctor(args) => doctor::doctor(args, console),
         Command::Demo(args) => demo::demo(args, console),
         Command::Sca(args) => sca::sca(args, console),
+        Command::Console { command } => console::console(command, console),
         Command::Agent { command } => match command {
             AgentCommand::Discover(args) => agent::discover(args, console),
             AgentCommand::SetUp(args) => agent::set_up(args, console),
+            AgentCommand::Start { otp, with } => agent::start(otp, with, console),
+            AgentCommand::Stop(args) => agent::stop(args, console),
         },
     }
 }
