@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use amt_sim::device::{CertificateHash, Interface};
 use amt_sim::host::local_ports::{PortsError, Reach};
 use amt_sim::host::{HelloSender, LocalPorts, SharedDevice, call_from, keystore};
-use amt_sim::pki::{ProvisioningIdentity, pem};
+use amt_sim::pki::ProvisioningIdentity;
 use amt_sim::{Mode, Profile};
 
 use super::door::{Behind, Door, Latch};
@@ -167,21 +167,12 @@ fn free_port() -> Result<(u16, UdpSocket), String> {
 fn authority(folder: &Path, suffix: &str) -> Result<PathBuf, String> {
     let name = format!("mc.{suffix}");
     let identity = ProvisioningIdentity::for_name(&name).map_err(|error| error.to_string())?;
-    let pfx = keystore::pfx(&identity, PFX_PASSWORD).map_err(|error| error.to_string())?;
+    let files = keystore::files(&identity, PFX_PASSWORD).map_err(|error| error.to_string())?;
     let root = folder.join("root.pem");
-    let mut files = vec![
-        ("chain.pem", identity.chain_pem().into_bytes()),
-        ("key.pem", identity.key_pem().into_bytes()),
-        ("provisioning.pfx", pfx),
-    ];
-    let names = ["leaf.pem", "intermediate.pem", "root.pem"];
-    for (name, der) in names.into_iter().zip(&identity.chain) {
-        files.push((name, pem("CERTIFICATE", der).into_bytes()));
-    }
     let write = || {
         fs::create_dir_all(folder)?;
-        for (name, bytes) in files {
-            fs::write(folder.join(name), bytes)?;
+        for file in files {
+            fs::write(folder.join(file.name), file.bytes)?;
         }
         Ok(())
     };
