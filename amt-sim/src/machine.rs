@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::device::setup::{host_based_tls, out_of_band};
 use crate::device::{
-    Dial, DialEnd, Entry, Fault, Faults, Firmware, Identity, Interface, LocalAccount, Mode,
-    Profile, ProfileError, Recording, Rules, Seed, State, WeakPassword, check_password, digest_a1,
+    Dial, DialEnd, Entry, Fault, FaultEffect, FaultPoint, Faults, Firmware, Identity, Interface,
+    LocalAccount, Mode, Occasion, Profile, ProfileError, Recording, Rules, Seed, State,
+    WeakPassword, check_password, digest_a1,
 };
 use crate::http::{self, NotListening, StreamId};
 use crate::mei::{Bus, ClientProperties, Errno, Guid, HandleId, Readiness};
@@ -267,7 +268,16 @@ impl Device {
 
     /// `write(2)`. [`Errno::Eagain`] means that a blocking writer waits.
     pub fn mei_write(&mut self, handle: HandleId, message: &[u8]) -> Result<usize, Errno> {
-        self.bus.write(&mut self.firmware, handle, message)
+        let fault = self.power_fault();
+        if fault == Some(FaultEffect::Cut) {
+            self.lose_power();
+            return Err(Errno::Enodev);
+        }
+        let written = self.bus.write(&mut self.firmware, handle, message);
+        if fault.is_some() {
+            self.lose_power();
+        }
+        written
     }
 
     /// `read(2)`. [`Errno::Eagain`] means that a blocking reader waits.
@@ -306,6 +316,23 @@ impl Device {
         self.bus.close(&mut self.firmware, handle);
     }
 
+    /// A fault that strikes at what comes from outside now.
+    fn power_fault(&mut self) -> Option<FaultEffect> {
+        const OCCASION: Occasion = Occasion {
+            at: FaultPoint::Power,
+            client: None,
+            command: None,
+        };
+        Some(self.firmware.strike(OCCASION)?.effect)
+    }
+
+    /// The power is gone and comes back at once: every connection and descriptor is dead, and the device goes on with
+    /// what it has saved.
+    pub fn lose_power(&mut self) {
+        self.bus.reset(&mut self.firmware, "the power was gone");
+        self.firmware.restart();
+    }
+
     /// Resets the MEI link, as a firmware reset does.
     pub fn mei_reset(&mut self, cause: &str) {
         self.bus.reset(&mut self.firmware, cause);
@@ -339,7 +366,13 @@ impl Device {
 
     /// Bytes from the peer.
     pub fn stream_receive(&mut self, stream: StreamId, bytes: &[u8]) {
-        http::receive(&mut self.firmware, stream, bytes);
+        let fault = self.power_fault();
+        if fault != Some(FaultEffect::Cut) {
+            http::receive(&mut self.firmware, stream, bytes);
+        }
+        if fault.is_some() {
+            self.lose_power();
+        }
     }
 
     /// Up to `most` bytes for the peer; none when there are none now.
@@ -469,5 +502,86 @@ impl Device {
 
     pub(crate) fn has_journal(&self) -> bool {
         !self.firmware.journal.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Event;
+    use crate::mei::ClientKind;
+    use rstest::rstest;
+
+    const GET_UUID: [u8; 12] = [1, 1, 0, 0, 0x5c, 0, 0, 4, 0, 0, 0, 0];
+    const STOP: [u8; 12] = [1, 1, 0, 0, 0x5e, 0, 0, 4, 0, 0, 0, 0];
+
+    fn connected(fault: &str) -> (Device, HandleId) {
+        let mut device = Device::builder("tiger-lake-15")
+            .fault(fault.parse().unwrap())
+            .build()
+            .unwrap();
+        let handle = device.mei_open().unwrap();
+        device
+            .mei_connect(handle, ClientKind::Amthi.guid())
+            .unwrap();
+        (device, handle)
+    }
+
+    fn wait(device: &mut Device) {
+        while let Some(wake) = device.next_wake() {
+            device.advance(wake);
+        }
+    }
+
+    /// The message is lost with the power, or obeyed before; its answer never comes. The device is there again after that,
+    /// with the journal of both lives.
+    #[rstest]
+    #[case("power+1=cut*1", false)]
+    #[case("power+1=drop*1", true)]
+    fn the_power_goes_and_comes_back(#[case] fault: &str, #[case] obeyed: bool) {
+        let (mut device, handle) = connected(fault);
+        device.mei_write(handle, &GET_UUID).unwrap();
+        wait(&mut device);
+        device.mei_read(handle, 5120).unwrap();
+        let written = device.mei_write(handle, &STOP);
+        assert_eq!(written.is_ok(), obeyed);
+        wait(&mut device);
+        assert_eq!(device.mei_read(handle, 5120), Err(Errno::Enodev));
+        device.mei_close(handle);
+        let handle = device.mei_open().unwrap();
+        device
+            .mei_connect(handle, ClientKind::Amthi.guid())
+            .unwrap();
+        device.mei_write(handle, &GET_UUID).unwrap();
+        let entries: Vec<&Entry> = device.journal().collect();
+        let boots = |entry: &&&Entry| matches!(entry.event, Event::PowerOn { .. });
+        assert_eq!(entries.iter().filter(boots).count(), 2);
+        let commands = |entry: &&&Entry| matches!(&entry.event, Event::Command { name, .. } if *name == "StopConfiguration");
+        assert_eq!(entries.iter().filter(commands).count(), usize::from(obeyed));
+        assert!(
+            entries
+                .windows(2)
+                .all(|pair| pair[0].seq + 1 == pair[1].seq)
+        );
+        assert!(entries.windows(2).all(|pair| pair[0].at <= pair[1].at));
+    }
+
+    /// What is saved is there afterwards, what is only in memory is not: a connection, the local account's password.
+    #[test]
+    fn memory_is_what_was_saved() {
+        let mut device = Device::builder("tiger-lake-15")
+            .preset(Preset::Admin)
+            .build()
+            .unwrap();
+        let stream = device.stream_open(Interface::Network, 16992).unwrap();
+        let (state, password) = (device.state().clone(), device.local_account().clone());
+        device.lose_power();
+        assert!(device.stream_finished(stream));
+        assert_eq!(device.mode(), Mode::Admin);
+        assert_eq!(device.state().boots, state.boots + 1);
+        assert_eq!(device.state().admin_ha1, state.admin_ha1);
+        assert_ne!(device.local_account().password, password.password);
+        let next = device.stream_open(Interface::Network, 16992).unwrap();
+        assert_ne!(next, stream);
     }
 }

@@ -64,6 +64,12 @@ pub enum FaultPoint {
     /// The answer to a WS-Management request of somebody who may ask it. `rv-N` and `status-N` are answered instead
     /// of doing it; `drop`, `truncate-N` and `delay-N` take effect once it is done.
     Wsman,
+    /// What TLS has to say at a time, handshake or records: `drop` and `truncate-N` let none of it, or so many bytes,
+    /// leave before the connection ends; `status-N` sends the alert of that number in its place; `delay-N` keeps it back.
+    Tls,
+    /// Anything that comes from outside, an MEI message or bytes for a port: the power is gone before it is heard (`cut`),
+    /// or once it was obeyed and before any answer leaves (`drop`). The device comes back at once with what it has saved.
+    Power,
 }
 
 impl From<FaultPoint> for Operation {
@@ -78,7 +84,9 @@ impl From<FaultPoint> for Operation {
             | FaultPoint::Hello
             | FaultPoint::Odca
             | FaultPoint::Commit
-            | FaultPoint::Wsman => Self::Read,
+            | FaultPoint::Wsman
+            | FaultPoint::Tls
+            | FaultPoint::Power => Self::Read,
         }
     }
 }
@@ -201,6 +209,16 @@ impl Faults {
 impl FaultEffect {
     /// Whether it can mean anything at this point.
     fn fits(&self, at: FaultPoint) -> bool {
+        match at {
+            FaultPoint::Power => return matches!(self, Self::Cut | Self::Drop),
+            FaultPoint::Tls => {
+                return matches!(
+                    self,
+                    Self::Drop | Self::Truncate(_) | Self::Status(_) | Self::DelayMs(_)
+                );
+            }
+            _ => {}
+        }
         match self {
             Self::Hello(_) => at == FaultPoint::Hello,
             Self::ReturnValue(_) => at == FaultPoint::Wsman,
@@ -283,6 +301,7 @@ pub struct FaultError {
 /// wsman[:CLASS[.ACTION]|:.ACTION][+AFTER]=EFFECT[*TIMES]
 /// EFFECT  EBUSY | ENODEV | ... | reset | drop | truncate-N | status-N | rv-N | delay-N (ms)
 ///         commit: cut | half | drop | truncate-N | status-N        channel: status-N
+///         tls: drop | truncate-N | status-N (an alert) | delay-N   power: cut | drop
 ///         odca: a wrong chain by its name, as in odca=wrong-cn
 /// ```
 /// `hello=...` has effects of its own: [`HelloFault`].
@@ -316,7 +335,7 @@ impl FromStr for Fault {
         }
         let effect = match at {
             FaultPoint::Odca => word(effect, "wrong chain").map(FaultEffect::Chain),
-            FaultPoint::Commit if effect == "cut" => Ok(FaultEffect::Cut),
+            FaultPoint::Commit | FaultPoint::Power if effect == "cut" => Ok(FaultEffect::Cut),
             FaultPoint::Commit if effect == "half" => Ok(FaultEffect::Half),
             _ => parse_effect(effect),
         };
@@ -430,6 +449,10 @@ mod tests {
     #[case("odca+1=rotating-leaf")]
     #[case("commit=half*1")]
     #[case("channel=status-4*1")]
+    #[case("tls+2=truncate-40*1")]
+    #[case("tls=status-80")]
+    #[case("power+7=cut*1")]
+    #[case("power=drop")]
     #[case("hello=split-100")]
     #[case("hello=replay*2")]
     #[case("hello=hash-length-7")]
@@ -449,6 +472,9 @@ mod tests {
     #[case("odca=wrong-cm", "did you mean \"wrong-cn\"")]
     #[case("connect=wrong-cn", "is no errno")]
     #[case("connect=half", "is no errno")]
+    #[case("power=half", "is no errno")]
+    #[case("power=truncate-3", "makes no sense")]
+    #[case("tls=reset", "makes no sense")]
     #[case("http=rv-1", "only a method")]
     #[case("wsman:X.Y:3=rv-1", "no client")]
     #[case("answer:amthi:zz=drop", "not a number")]

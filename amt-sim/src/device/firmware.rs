@@ -67,21 +67,37 @@ impl Firmware {
             dirty: true,
             profile,
         };
+        firmware.begin();
+        firmware
+    }
+
+    /// The power was gone and is back: what is in memory alone is lost. The clock has a battery.
+    pub(crate) fn restart(&mut self) {
+        self.state.boots += 1;
+        self.local_account = LocalAccount::at_boot(self.seed, self.state.boots);
+        self.web = self.web.after_power_cut();
+        self.wsman = crate::wsman::Runtime::default();
+        self.setup = super::setup::Runtime::default();
+        self.dirty = true;
+        self.begin();
+    }
+
+    /// Goes on where the saved memory says.
+    fn begin(&mut self) {
         let event = Event::PowerOn {
-            profile: firmware.profile.name.clone(),
-            uuid: firmware.identity.uuid,
-            seed: seed.0,
-            mode: firmware.state.mode,
-            without: firmware
+            profile: self.profile.name.clone(),
+            uuid: self.identity.uuid,
+            seed: self.seed.0,
+            mode: self.state.mode,
+            without: self
                 .rules
                 .knocked_out()
                 .map(|rule| rule.id().to_owned())
                 .collect(),
         };
-        firmware.record(event);
-        super::setup::out_of_band::resume(&mut firmware);
-        super::setup::host_based_tls::resume(&mut firmware);
-        firmware
+        self.record(event);
+        super::setup::out_of_band::resume(self);
+        super::setup::host_based_tls::resume(self);
     }
 
     pub(crate) fn record(&mut self, event: Event) {
@@ -150,6 +166,9 @@ impl Firmware {
     pub(crate) fn trigger(&mut self, trigger: Trigger) -> Result<Mode, Refusal> {
         let from = self.state.mode;
         let to = self.permit(trigger)?;
+        if trigger == Trigger::CommitChanges {
+            self.record_setup_over_tls();
+        }
         self.remember(|state| state.mode = to);
         let unprovisions = matches!(
             trigger,
@@ -173,14 +192,13 @@ impl Firmware {
             self.setup.control_mode_changed();
             self.renew_configuration_nonce();
         }
-        if trigger == Trigger::CommitChanges
-            && from.control_mode() == super::mode::ControlMode::None
-        {
-            self.record_setup_over_tls();
-        }
         if from != to {
-            self.remember(|state| state.announced = None);
             self.setup.mode_changed();
+        }
+        // Half way, it is still the same server's set-up.
+        if from != to && to != Mode::HalfAdmin {
+            self.remember(|state| state.announced = None);
+            self.setup.forget_server();
         }
         self.record(Event::ModeChanged { from, to, trigger });
         if from == Mode::SetupOutOfBand && to != from {

@@ -108,6 +108,15 @@ impl Runtime {
         self.disturbances += 1;
     }
 
+    /// What is left when the power comes back: nothing but the numbers that were given out.
+    pub(crate) fn after_power_cut(&self) -> Self {
+        Self {
+            next: self.next,
+            disturbances: self.disturbances + 1,
+            ..Self::default()
+        }
+    }
+
     fn free_id(&mut self) -> StreamId {
         loop {
             let id = StreamId(self.next);
@@ -222,6 +231,7 @@ pub(super) fn receive(fw: &mut Firmware, id: StreamId, bytes: &[u8]) {
     if is_deaf(fw, id) {
         return;
     }
+    let before = sealed(fw, id);
     if let Some(stream) = fw.web.streams.get_mut(&id) {
         let text = stream.hear(bytes);
         if !text.is_empty() {
@@ -233,6 +243,49 @@ pub(super) fn receive(fw: &mut Firmware, id: StreamId, bytes: &[u8]) {
     }
     report(fw, id);
     serve(fw, id);
+    spoil_tls(fw, id, before);
+}
+
+/// Bytes of TLS that wait for the peer.
+fn sealed(fw: &Firmware, id: StreamId) -> Option<usize> {
+    let stream = fw.web.streams.get(&id)?;
+    Some(stream.secure.as_ref()?.tls.pending())
+}
+
+/// A fault takes effect on what TLS says to what it just heard. `before` bytes were ready before that.
+fn spoil_tls(fw: &mut Firmware, id: StreamId, before: Option<usize>) {
+    const OCCASION: Occasion = Occasion {
+        at: FaultPoint::Tls,
+        client: None,
+        command: None,
+    };
+    let (Some(before), Some(now)) = (before, sealed(fw, id)) else {
+        return;
+    };
+    if now <= before {
+        return;
+    }
+    let Some(Fault { effect, .. }) = fw.strike(OCCASION) else {
+        return;
+    };
+    let until = fw.now + effect.delay().unwrap_or_default();
+    let Some(stream) = fw.web.streams.get_mut(&id) else {
+        return;
+    };
+    let Some(Secure { tls, .. }) = &mut stream.secure else {
+        return;
+    };
+    match effect {
+        FaultEffect::DelayMs(_) => {
+            stream.not_before = stream.not_before.max(until);
+            return;
+        }
+        FaultEffect::Truncate(length) => tls.cut(before.saturating_add(length), None),
+        // 80 is internal_error.
+        FaultEffect::Status(alert) => tls.cut(before, Some(u8::try_from(alert).unwrap_or(80))),
+        _ => tls.cut(before, None),
+    }
+    stream.finished = true;
 }
 
 pub(super) fn take(fw: &mut Firmware, id: StreamId, most: usize) -> Vec<u8> {

@@ -178,6 +178,18 @@ impl TlsStream {
         }
     }
 
+    /// Ends the connection without a goodbye. `kept` bytes of what is ready still leave, and behind them a fatal alert of
+    /// that number in the clear, as from a side that has no keys.
+    pub fn cut(&mut self, kept: usize, alert: Option<u8>) {
+        self.out.truncate(kept);
+        if let Some(alert) = alert {
+            // Record: alert (21), version 3.3, two bytes: fatal (2) and its number.
+            self.out.extend_from_slice(&[21, 3, 3, 0, 2, 2, alert]);
+        }
+        self.connection = None;
+        self.closed = true;
+    }
+
     /// Up to `most` bytes for the peer.
     pub fn take(&mut self, most: usize) -> Vec<u8> {
         let rest = self.out.split_off(most.min(self.out.len()));

@@ -30,6 +30,7 @@ use crate::role::Misbehaviour;
 use crate::role::target::Programs;
 use crate::run::Shard;
 use crate::scenario::Library;
+use crate::sweep::Layer;
 
 /// The set-up or a file is wrong.
 const WRONG: u8 = 2;
@@ -174,6 +175,13 @@ struct EvidenceChoice {
     all: bool,
 }
 
+fn parse_layer(text: &str) -> Result<Layer, String> {
+    Layer::named(text).ok_or_else(|| {
+        let known: Vec<&str> = Layer::ALL.iter().map(|layer| layer.word()).collect();
+        format!("known: {}", known.join(", "))
+    })
+}
+
 fn parse_evidence(text: &str) -> Result<EvidenceChoice, String> {
     match text {
         "findings" => Ok(EvidenceChoice { all: false }),
@@ -259,6 +267,9 @@ struct SweepArgs {
     /// Schedules of two to four faults, drawn by the seed
     #[arg(long, value_name = "N", default_value = "50")]
     several: usize,
+    /// Only faults of these layers, such as tls,power; the first line of a sweep names those that there are
+    #[arg(long, value_name = "LAYER", value_delimiter = ',', value_parser = parse_layer)]
+    layer: Vec<Layer>,
     /// Where scenarios about what was found go
     #[arg(long, value_name = "DIR", default_value = "found")]
     out: PathBuf,

@@ -27,6 +27,7 @@ pub(super) fn run(args: &SweepArgs, console: &mut Console) -> Result<u8, Stop> {
         .chunk_by(|a, b| a.scenario.id == b.scenario.id)
         .filter_map(|cases| cases.last());
     let scope = Scope {
+        layers: args.layer.clone(),
         limit: args.limit,
         several: args.several,
         misbehaviour: args.misbehave,

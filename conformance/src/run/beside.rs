@@ -77,6 +77,17 @@ struct StandIn {
     device: RealDevice,
     /// What the stranger himself wrote to it.
     writes: u64,
+    /// Journal entries before the SCA can have come.
+    since: usize,
+}
+
+impl StandIn {
+    /// Whether somebody tried to log in. Whoever looks at its certificate first does not.
+    fn saw_a_login(&self) -> bool {
+        let journal = self.device.journal();
+        let mut later = journal.get(self.since..).unwrap_or_default().iter();
+        later.any(|entry| matches!(entry.event, Event::LoginRefused { .. }))
+    }
 }
 
 impl<'e> Beside<'e> {
@@ -334,8 +345,12 @@ impl<'e> Beside<'e> {
         };
         self.company.stranger_stands_in(order, &lan)?;
         self.site.stand_in(ports)?;
-        let writes = Observed::of(&device.journal()).writes();
-        self.stand_in = Some(StandIn { device, writes });
+        let journal = device.journal();
+        self.stand_in = Some(StandIn {
+            device,
+            writes: Observed::of(&journal).writes(),
+            since: journal.len(),
+        });
         Ok(())
     }
 
@@ -355,6 +370,12 @@ impl<'e> Beside<'e> {
         facts.extend(told.facts);
         report.remarks.extend(told.remarks);
         report.untranslated.extend(told.untranslated);
+        // Whatever it stopped by, it was not the certificate.
+        if self.stand_in.as_ref().is_some_and(StandIn::saw_a_login) {
+            facts
+                .entry(Fact::SCA_STOPPED_BY)
+                .or_insert_with(|| json!("unauthorized"));
+        }
         let calls = matches!(action, Action::ScaAwaitHello | Action::StrangerHello);
         if calls && report.ending == Ending::Outcome(Outcome::Done) {
             facts.insert(Fact::SCA_HEARD, json!("accepted"));

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use amt_sim::{Event, Mode};
+use amt_sim::device::FaultEffect;
+use amt_sim::{Event, Fault, Mode};
 
 use crate::fact::{Fact, Feature};
 use crate::role::Ending;
@@ -24,6 +25,8 @@ pub enum Wrong {
     LeavesOut { action: Action, fact: Fact },
     /// It says something of the device that is not so.
     Lies { action: Action, fact: Fact },
+    /// It says that it is done, with a device that showed a wrong chain each time.
+    Trusts { action: Action },
     /// The harness itself did not survive it.
     Breaks { what: String },
 }
@@ -40,6 +43,7 @@ impl Wrong {
             Self::Hangs { action }
             | Self::FalseSuccess { action, .. }
             | Self::LeavesOut { action, .. }
+            | Self::Trusts { action }
             | Self::Lies { action, .. } => Some(*action),
             Self::Breaks { .. } => None,
         }
@@ -64,13 +68,17 @@ impl fmt::Display for Wrong {
             Self::Lies { action, fact } => {
                 write!(f, "{action} tells a `{}` that is not so", fact.name())
             }
+            Self::Trusts { action } => write!(
+                f,
+                "{action} says that it is done, with a device that showed a wrong chain"
+            ),
             Self::Breaks { what } => write!(f, "the harness breaks: {what}"),
         }
     }
 }
 
-/// The first thing that is wrong in a run, measured by the honest one.
-pub(super) fn judge(honest: &Run, run: &Run) -> Option<Wrong> {
+/// The first thing that is wrong in a run with these faults, measured by the honest one.
+pub(super) fn judge(honest: &Run, run: &Run, schedule: &[Fault]) -> Option<Wrong> {
     if run.verdict == Verdict::Inconclusive
         && let Some(what) = run
             .reason
@@ -102,12 +110,18 @@ pub(super) fn judge(honest: &Run, run: &Run) -> Option<Wrong> {
             && is_done(performed)
             && is_done(twin)
         {
-            if before != Some(twin.mode) && performed.mode != twin.mode {
+            if before != Some(twin.mode)
+                && performed.mode != twin.mode
+                && !looks_again(&run.actions, index)
+            {
                 return Some(Wrong::FalseSuccess {
                     action,
                     wanted: twin.mode,
                     is: performed.mode,
                 });
+            }
+            if action == Action::ConsoleSetUpSecure && shows_wrong_chains(schedule) {
+                return Some(Wrong::Trusts { action });
             }
             if let Some(fact) = left_out(performed, twin) {
                 return Some(Wrong::LeavesOut { action, fact });
@@ -130,6 +144,24 @@ fn left_out(performed: &Performed, honest: &Performed) -> Option<Fact> {
     });
     owed.into_iter()
         .find(|fact| !performed.facts.contains_key(fact))
+}
+
+/// Whether it comes back later to see, and says then that it was not done: an SCA whose answer to CommitChanges is lost
+/// cannot know before.
+fn looks_again(actions: &[Performed], index: usize) -> bool {
+    let configures = |performed: &&Performed| performed.action == Action::ScaConfigure;
+    actions.get(index).filter(configures).is_some()
+        && actions
+            .iter()
+            .skip(index + 1)
+            .any(|later| later.action == Action::ScaReturn && !is_done(later))
+}
+
+/// Whether no connection is shown the genuine chain before the device is set up.
+fn shows_wrong_chains(schedule: &[Fault]) -> bool {
+    schedule.iter().any(|fault| {
+        fault.times.is_none() && fault.after == 0 && matches!(fault.effect, FaultEffect::Chain(_))
+    })
 }
 
 fn is_done(performed: &Performed) -> bool {

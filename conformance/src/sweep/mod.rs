@@ -36,6 +36,8 @@ use crate::scenario::Scenario;
 /// How far a sweep goes.
 #[derive(Debug, Clone)]
 pub struct Scope {
+    /// Only points of these layers; of all when empty.
+    pub layers: Vec<Layer>,
     /// Single faults that are tried at most; spread over the run when there are more.
     pub limit: usize,
     /// Schedules of two to four faults, drawn at random.
@@ -101,7 +103,10 @@ pub fn sweep(
             verdict: honest.verdict,
         });
     }
-    let points = points(&honest.journal);
+    let mut points = points(&honest.journal);
+    if !scope.layers.is_empty() {
+        points.retain(|point| scope.layers.contains(&point.layer));
+    }
     let single: Vec<Fault> = points.iter().flat_map(faults_at).collect();
     if single.is_empty() {
         return Err(SweepError::NoPoints(case.id()));
@@ -125,10 +130,10 @@ pub fn sweep(
         scope.jobs,
         |schedule| {
             let run = bench.run(schedule);
-            let wrong = judge::judge(&honest, &run);
+            let wrong = judge::judge(&honest, &run, schedule);
             let reduced = wrong.map(|wrong| {
                 reduce::reduce(schedule.clone(), wrong, |fewer| {
-                    judge::judge(&honest, &bench.run(fewer))
+                    judge::judge(&honest, &bench.run(fewer), fewer)
                 })
             });
             let struck = run

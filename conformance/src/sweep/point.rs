@@ -1,8 +1,10 @@
 //! Where a run can be spoiled, read from the journal of an honest one, and what can go wrong there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use amt_sim::device::{FaultEffect, FaultPoint};
+use amt_sim::device::{FaultEffect, FaultPoint, HelloFault, Interface};
+use amt_sim::pki::WrongChain;
+use amt_sim::tls::Version;
 use amt_sim::{ClientKind, Entry, Errno, Event, Fault};
 
 use crate::words::words;
@@ -16,12 +18,20 @@ words! {
         Message = "message",
         /// A message of the AMT port forwarding protocol.
         Apf = "apf",
+        /// What TLS says, handshake or records.
+        Tls = "tls",
+        /// The chain that the device shows.
+        Certificate = "certificate",
         /// An answer of the device's web server.
         Http = "http",
         /// What a method returns.
         ReturnValue = "return-value",
+        /// A Hello message.
+        Hello = "hello",
         /// What the device makes of what it was asked.
         State = "state",
+        /// The power is gone for a moment.
+        Power = "power",
     }
 }
 
@@ -39,8 +49,10 @@ pub struct Point {
 pub fn points(journal: &[Entry]) -> Vec<Point> {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let mut points = Vec::new();
+    let mut ports = Ports::default();
     for entry in journal {
-        for (layer, mut fault) in occasions(&entry.event) {
+        ports.see(&entry.event);
+        for (layer, mut fault) in occasions(&entry.event, &ports) {
             let turn = counts.entry(fault.to_string()).or_default();
             fault.after = *turn;
             *turn += 1;
@@ -54,7 +66,44 @@ pub fn points(journal: &[Entry]) -> Vec<Point> {
     points
 }
 
-fn occasions(event: &Event) -> Vec<(Layer, Fault)> {
+/// The connections to the device's ports, as far as they matter for what can go wrong.
+#[derive(Debug, Default)]
+struct Ports {
+    over_tls: BTreeSet<u32>,
+    /// Bytes come from the network, not in messages of MEI.
+    from_outside: BTreeSet<u32>,
+}
+
+impl Ports {
+    fn see(&mut self, event: &Event) {
+        if let Event::StreamOpened { stream, side, port } = event {
+            if *port == TLS_PORT {
+                self.over_tls.insert(*stream);
+            }
+            if *side == Interface::Network {
+                self.from_outside.insert(*stream);
+            }
+        }
+    }
+
+    /// So many times TLS had something to say, and so many times something came from outside.
+    fn passages(&self, stream: u32, said: usize, heard: usize) -> Vec<(Layer, Fault)> {
+        let mut points = Vec::new();
+        if self.over_tls.contains(&stream) {
+            let point = (Layer::Tls, fault(FaultPoint::Tls, None, None));
+            points.extend(std::iter::repeat_n(point, said));
+        }
+        if self.from_outside.contains(&stream) {
+            let point = (Layer::Power, fault(FaultPoint::Power, None, None));
+            points.extend(std::iter::repeat_n(point, heard));
+        }
+        points
+    }
+}
+
+const TLS_PORT: u16 = 16993;
+
+fn occasions(event: &Event, ports: &Ports) -> Vec<(Layer, Fault)> {
     match event {
         Event::Opened { .. } => vec![(Layer::Errno, fault(FaultPoint::Open, None, None))],
         Event::Connected { client, .. } => {
@@ -65,10 +114,13 @@ fn occasions(event: &Event) -> Vec<(Layer, Fault)> {
         }
         Event::Received { client, bytes, .. } => {
             let command = number(*client, bytes);
-            vec![(
-                Layer::Errno,
-                fault(FaultPoint::Write, Some(*client), command),
-            )]
+            vec![
+                (
+                    Layer::Errno,
+                    fault(FaultPoint::Write, Some(*client), command),
+                ),
+                (Layer::Power, fault(FaultPoint::Power, None, None)),
+            ]
         }
         Event::Sent { client, bytes, .. } => {
             let command = number(*client, bytes);
@@ -81,7 +133,22 @@ fn occasions(event: &Event) -> Vec<(Layer, Fault)> {
                 (Layer::Errno, fault(FaultPoint::Read, Some(*client), None)),
             ]
         }
-        Event::HttpRequest { .. } => vec![(Layer::Http, fault(FaultPoint::Http, None, None))],
+        Event::HttpRequest { stream, .. } => {
+            let mut points = ports.passages(*stream, 1, 1);
+            points.push((Layer::Http, fault(FaultPoint::Http, None, None)));
+            points
+        }
+        // TLS 1.2 has two flights each way, 1.3 one and the end of the other.
+        Event::TlsEstablished {
+            stream, version, ..
+        } => match version {
+            Version::Tls12 => ports.passages(*stream, 2, 2),
+            Version::Tls13 => ports.passages(*stream, 1, 2),
+        },
+        Event::HostBasedTlsStarted { .. } => {
+            vec![(Layer::Certificate, fault(FaultPoint::Odca, None, None))]
+        }
+        Event::Hello { .. } => vec![(Layer::Hello, fault(FaultPoint::Hello, None, None))],
         Event::ChannelOpened { .. } => {
             vec![(Layer::Apf, fault(FaultPoint::Channel, None, None))]
         }
@@ -102,6 +169,22 @@ fn occasions(event: &Event) -> Vec<(Layer, Fault)> {
         _ => Vec::new(),
     }
 }
+
+/// Whether it is refused whatever an SCA knows beforehand, and whether or not it looks at revocation lists.
+fn is_wrong_for_everybody(chain: WrongChain) -> bool {
+    !matches!(
+        chain,
+        WrongChain::LeafOfEachStart
+            | WrongChain::Four
+            | WrongChain::RevokedLeaf
+            | WrongChain::RevokedKernel
+            | WrongChain::RevokedRom
+            | WrongChain::RevokedIntermediate
+    )
+}
+
+/// APF_CHANNEL_WINDOW_ADJUST.
+const WINDOW_ADJUST: u32 = 93;
 
 fn fault(at: FaultPoint, client: Option<ClientKind>, command: Option<u32>) -> Fault {
     Fault {
@@ -134,6 +217,8 @@ pub fn faults_at(point: &Point) -> Vec<Fault> {
     const ONCE: Option<u32> = Some(1);
     const THRICE: Option<u32> = Some(3);
     let minute = FaultEffect::DelayMs(60_000);
+    // Longer than anybody should wait.
+    let hour = FaultEffect::DelayMs(3_600_000);
     let effects: Vec<(FaultEffect, Option<u32>)> = match (point.layer, point.fault.at) {
         (Layer::Errno, FaultPoint::Open) => vec![
             (FaultEffect::Errno(Errno::Ebusy), ONCE),
@@ -176,6 +261,46 @@ pub fn faults_at(point: &Point) -> Vec<Fault> {
             (FaultEffect::Status(4), ONCE),
             (FaultEffect::Status(4), None),
         ],
+        // No credit, ever: the host's window stays as it is.
+        (Layer::Apf, FaultPoint::Answer) if point.fault.command == Some(WINDOW_ADJUST) => vec![
+            (FaultEffect::Drop, ONCE),
+            (FaultEffect::Drop, None),
+            (minute, ONCE),
+        ],
+        // Nothing, inside of a record's head, inside of a record; internal_error, and an alert that means nothing.
+        (Layer::Tls, _) => vec![
+            (FaultEffect::Drop, ONCE),
+            (FaultEffect::Truncate(3), ONCE),
+            (FaultEffect::Truncate(40), ONCE),
+            (FaultEffect::Truncate(40), None),
+            (FaultEffect::Status(80), ONCE),
+            (FaultEffect::Status(255), ONCE),
+            (minute, ONCE),
+            (hour, ONCE),
+        ],
+        // For ever: who comes to an end has believed it.
+        (Layer::Certificate, _) => WrongChain::ALL
+            .iter()
+            .filter(|chain| is_wrong_for_everybody(**chain))
+            .map(|chain| (FaultEffect::Chain(*chain), None))
+            .collect(),
+        (Layer::Hello, _) => [
+            HelloFault::Split(1),
+            HelloFault::Duplicate,
+            HelloFault::Replay,
+            HelloFault::Counter(15),
+            HelloFault::Version(2),
+            HelloFault::Flag(2),
+            HelloFault::Uuid,
+            HelloFault::Count(255),
+            HelloFault::HashLength(7),
+            HelloFault::Trailing(8),
+        ]
+        .into_iter()
+        .map(|wrong| (FaultEffect::Hello(wrong), ONCE))
+        .chain([(FaultEffect::Drop, ONCE), (FaultEffect::Truncate(20), ONCE)])
+        .collect(),
+        (Layer::Power, _) => vec![(FaultEffect::Cut, ONCE), (FaultEffect::Drop, ONCE)],
         (Layer::State, _) => vec![
             (FaultEffect::Cut, ONCE),
             (FaultEffect::Half, ONCE),
@@ -199,6 +324,7 @@ pub fn faults_at(point: &Point) -> Vec<Fault> {
             (FaultEffect::Truncate(60), ONCE),
             (FaultEffect::Truncate(600), ONCE),
             (minute, ONCE),
+            (hour, ONCE),
         ],
         (Layer::ReturnValue, _) => vec![
             (FaultEffect::ReturnValue(1), ONCE),

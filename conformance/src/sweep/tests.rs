@@ -1,9 +1,12 @@
+use rstest::rstest;
+
 use super::*;
 use crate::run::{Choice, Plan};
 use crate::scenario::Library;
 
-fn scope(misbehaviour: Option<Misbehaviour>) -> Scope {
+fn scope(misbehaviour: Option<Misbehaviour>, layers: &[Layer]) -> Scope {
     Scope {
+        layers: layers.to_vec(),
         limit: 60,
         several: 10,
         misbehaviour,
@@ -12,6 +15,14 @@ fn scope(misbehaviour: Option<Misbehaviour>) -> Scope {
 }
 
 fn swept(run: &str, misbehaviour: Option<Misbehaviour>) -> (Sweep, Vec<String>) {
+    swept_at(run, misbehaviour, &[])
+}
+
+fn swept_at(
+    run: &str,
+    misbehaviour: Option<Misbehaviour>,
+    layers: &[Layer],
+) -> (Sweep, Vec<String>) {
     let ledger = Ledger::builtin().unwrap();
     let library = Library::builtin(&ledger).unwrap();
     let (scenario, profile) = run.split_once('@').unwrap();
@@ -22,7 +33,7 @@ fn swept(run: &str, misbehaviour: Option<Misbehaviour>) -> (Sweep, Vec<String>) 
     };
     let plan = Plan::new(&library, &ledger, &choice).unwrap();
     let case = &plan.cases[0];
-    let sweep = sweep(&ledger, case, &scope(misbehaviour), |_, _| ()).unwrap();
+    let sweep = sweep(&ledger, case, &scope(misbehaviour, layers), |_, _| ()).unwrap();
     let file = fixtures::SCENARIOS
         .iter()
         .find(|file| file.path == case.scenario.file)
@@ -31,7 +42,7 @@ fn swept(run: &str, misbehaviour: Option<Misbehaviour>) -> (Sweep, Vec<String>) 
         let (id, text) = scenario_text(
             case.scenario,
             file.text,
-            profile,
+            &case.profile.name,
             &finding.schedule,
             &finding.wrong,
             &ledger,
@@ -96,4 +107,76 @@ fn the_same_seed_tries_the_same() {
     assert_eq!(one.points, other.points);
     let told = |sweep: &Sweep| format!("{:?}", sweep.findings);
     assert_eq!(told(&one), told(&other));
+}
+
+const SIGNED: &str = "setup.signed@tiger-lake-15,through-lme";
+const NETWORK: &str = "flow.legacy@alder-lake-16,tls-1.2,root-sha256";
+const THROUGH_THE_HOST: &str = "secure.whole@tiger-lake-15,tls-1.3,hash-sha256";
+
+/// Each layer that a run goes through has points, and faults that strike there.
+#[rstest]
+#[case(NETWORK, &[Layer::Errno, Layer::Message, Layer::Apf, Layer::Tls, Layer::Http, Layer::ReturnValue, Layer::Hello, Layer::State, Layer::Power])]
+#[case(THROUGH_THE_HOST, &[Layer::Certificate, Layer::Tls, Layer::Power])]
+fn every_layer_is_spoilt_and_honest_roles_survive(#[case] run: &str, #[case] layers: &[Layer]) {
+    for layer in layers {
+        let ledger = Ledger::builtin().unwrap();
+        let library = Library::builtin(&ledger).unwrap();
+        let (scenario, profile) = run.split_once('@').unwrap();
+        let choice = Choice {
+            filter: Some(scenario.to_owned()),
+            profile: Some(profile.to_owned()),
+            ..Choice::default()
+        };
+        let plan = Plan::new(&library, &ledger, &choice).unwrap();
+        let scope = Scope {
+            limit: 12,
+            several: 0,
+            ..scope(None, &[*layer])
+        };
+        let sweep = sweep(&ledger, &plan.cases[0], &scope, |_, _| ()).unwrap();
+        assert!(sweep.struck > 0, "{layer}: {sweep:#?}");
+        assert!(sweep.findings.is_empty(), "{layer}: {:#?}", sweep.findings);
+    }
+}
+
+/// Who makes a mistake is found by a fault of the layer that the mistake is about, and by one fault alone.
+#[rstest]
+#[case(NETWORK, Misbehaviour::ScaEndlessWait, Layer::Tls, "hangs")]
+#[case(
+    SIGNED,
+    Misbehaviour::IgnoresReturnValue,
+    Layer::ReturnValue,
+    "says that it is done"
+)]
+#[case(
+    THROUGH_THE_HOST,
+    Misbehaviour::AgentChecksModeOnly,
+    Layer::State,
+    "says that it is done"
+)]
+#[case(
+    THROUGH_THE_HOST,
+    Misbehaviour::AgentTakesLossForSuccess,
+    Layer::Power,
+    "says that it is done"
+)]
+#[case(
+    THROUGH_THE_HOST,
+    Misbehaviour::ScaTrustsHashAlone,
+    Layer::Certificate,
+    "showed a wrong chain"
+)]
+fn a_mistake_is_found_in_its_layer(
+    #[case] run: &str,
+    #[case] mistake: Misbehaviour,
+    #[case] layer: Layer,
+    #[case] told: &str,
+) {
+    let (sweep, _) = swept_at(run, Some(mistake), &[layer]);
+    let finding = sweep
+        .findings
+        .iter()
+        .find(|finding| finding.wrong.to_string().contains(told));
+    let finding = finding.unwrap_or_else(|| panic!("{sweep:#?}"));
+    assert_eq!(finding.schedule.len(), 1, "{finding:#?}");
 }

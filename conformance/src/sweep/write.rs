@@ -119,7 +119,7 @@ fn expectations(wrong: &Wrong) -> Vec<Table> {
         Wrong::Hangs { .. } | Wrong::Breaks { .. } => {
             vec![one("outcome", vec!["done", "failed"].into())]
         }
-        Wrong::FalseSuccess { .. } | Wrong::LeavesOut { .. } => {
+        Wrong::FalseSuccess { .. } | Wrong::LeavesOut { .. } | Wrong::Trusts { .. } => {
             vec![one("outcome", "failed".into())]
         }
         Wrong::Lies { fact, .. } => vec![

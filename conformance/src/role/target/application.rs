@@ -31,6 +31,9 @@ use crate::scenario::{HelloForm, Outcome, Scenario, StepKind, Template};
 /// Password of the PFX file in `{ca}`.
 const PFX_PASSWORD: &str = "P@ssw0rd1";
 
+/// That of the bundled SCA.
+const SUFFIX: &str = "corp.example";
+
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// An application under test.
@@ -60,9 +63,18 @@ impl ExternalApplication {
 
     /// Why this story cannot be told with a real application.
     pub fn cannot(&self, scenario: &Scenario) -> Option<String> {
+        let suffix = self.service.suffix.as_deref();
+        let another = self.service.trust.is_some() || suffix.is_some_and(|name| name != SUFFIX);
         scenario.steps.iter().find_map(|step| {
-            let StepKind::Do { order, .. } = &step.kind else {
-                return None;
+            let order = match &step.kind {
+                StepKind::Do { order, .. } => order,
+                StepKind::Expect { expectation, .. } => {
+                    let named = another && expectation.asks_for(Fact::RECORD_NAME);
+                    return named.then(|| {
+                        "it is about the name in the certificate of the bundled SCA".to_owned()
+                    });
+                }
+                _ => return None,
             };
             if order.certificate != CertificateForm::Good {
                 return Some(
@@ -95,7 +107,7 @@ impl ExternalApplication {
         let scratch = Scratch::new().map_err(|error| format!("no scratch folder: {error}"))?;
         let suffix = self.service.suffix.clone();
         let folder = scratch.path.join("ca");
-        let own = authority(&folder, suffix.as_deref().unwrap_or("corp.example"))
+        let own = authority(&folder, suffix.as_deref().unwrap_or(SUFFIX))
             .map_err(|error| format!("{}: {error}", folder.display()))?;
         let root = self.service.trust.as_deref().unwrap_or(&own);
         let bytes = fs::read(root).map_err(|error| format!("{}: {error}", root.display()))?;
@@ -153,7 +165,8 @@ fn free_port() -> Result<(u16, UdpSocket), String> {
 
 /// Writes the project's own provisioning certificate for a name below the suffix; the path of its root.
 fn authority(folder: &Path, suffix: &str) -> Result<PathBuf, String> {
-    let identity = ProvisioningIdentity::for_name(suffix).map_err(|error| error.to_string())?;
+    let name = format!("mc.{suffix}");
+    let identity = ProvisioningIdentity::for_name(&name).map_err(|error| error.to_string())?;
     let pfx = keystore::pfx(&identity, PFX_PASSWORD).map_err(|error| error.to_string())?;
     let root = folder.join("root.pem");
     let mut files = vec![
