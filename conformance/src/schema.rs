@@ -214,6 +214,7 @@ pub fn target() -> Value {
             "program": text("On PATH, or a path; --program NAME=PATH wins."),
             "get_it": text("How to get the program."),
             "has": list(words(features(), "What the program can do.")),
+            "role": words(["agent", "console"], "Whose part it has; agent when absent. An SCA has the table service instead."),
             "side": words(Side::ALL.iter().map(|side| side.word()), "From where it reaches the device; host when absent."),
             "time_limit": time(),
             "reply_delay": time(),
@@ -232,21 +233,37 @@ pub fn target() -> Value {
                 },
             },
             "version": {"type": "object", "required": ["args"]},
-            "command": list(json!({
-                "type": "object",
-                "required": ["for", "args"],
-                "properties": {
-                    "for": words(Action::ALL.iter().map(|action| action.word()), "The action that it does."),
-                    "args": one_or_list(json!({"type": "string"})),
-                    "facts": described(
-                        json!({"type": "object", "propertyNames": {"enum": Fact::names().collect::<Vec<_>>()}}),
-                        "Where each fact is read from.",
-                    ),
-                },
-            })),
+            "command": list(command()),
             "service": service(),
             "known_failing": described(known(), "Still run; a pass fails the run, and so does an entry that matches nothing."),
             "known_flaky": described(known(), "Still run; may fail or pass."),
+        },
+    })
+}
+
+fn command() -> Value {
+    let write = json!({
+        "type": "object",
+        "required": ["file", "text"],
+        "additionalProperties": false,
+        "properties": {"file": {"type": "string"}, "text": {"type": "string"}},
+    });
+    json!({
+        "type": "object",
+        "required": ["for"],
+        "properties": {
+            "for": words(Action::ALL.iter().map(|action| action.word()), "The action that it does."),
+            "args": one_or_list(json!({"type": "string"})),
+            "http": text("Instead of args, for a console that runs already: POST http://127.0.0.1:8080/order."),
+            "body": {"type": "string"},
+            "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+            "needs_otp": described(json!({"type": "boolean"}), "Left out where there is no one-time password to hand over."),
+            "otp": described(json!({"type": "object"}), "Where a console prints the one-time password that it made: json, regex or line."),
+            "write": described(list(write), "Files that it reads, written before it is run."),
+            "facts": described(
+                json!({"type": "object", "propertyNames": {"enum": Fact::names().collect::<Vec<_>>()}}),
+                "Where each fact is read from.",
+            ),
         },
     })
 }

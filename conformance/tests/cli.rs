@@ -279,6 +279,54 @@ fn what_failed_is_run_again_and_nothing_else() {
     assert!(text.contains("nothing in report/report.json"), "{text}");
 }
 
+fn names(report: &Value) -> Vec<String> {
+    let runs = report["runs"].as_array().unwrap().iter();
+    runs.map(|run| run["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Several machines do together what one does alone, and nothing twice.
+#[test]
+fn the_shards_are_the_whole() {
+    let folder = Folder::new("shards");
+    let of = |more: &[&str]| {
+        let output = folder.run(&[&["run", "--filter", "discovery.uuid"], more].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        names(&folder.report())
+    };
+    let whole = of(&[]);
+    let mut parts: Vec<String> = Vec::new();
+    for shard in ["1/3", "2/3", "3/3"] {
+        let part = of(&["--shard", shard]);
+        assert!(part.len() < whole.len(), "{shard}");
+        parts.extend(part);
+    }
+    parts.sort();
+    let mut sorted = whole;
+    sorted.sort();
+    assert_eq!(parts, sorted);
+}
+
+/// Who has the seed has the run: another one is another machine.
+#[test]
+fn a_seed_is_a_run() {
+    let folder = Folder::new("seed");
+    let seeded = |seed: &str| {
+        let what = ["run", "--filter", "discovery.capability"];
+        let device = ["--profile", "tiger-lake-15", "--seed", seed];
+        let output = folder.run(&[&what[..], &device].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let run = folder.report()["runs"][0].clone();
+        assert_eq!(run["seed"].to_string(), seed);
+        run
+    };
+    let first = seeded("7");
+    assert!(first["facts"]["uuid"].is_string());
+    assert!(first["sequence"].is_object(), "{first:#}");
+    assert_eq!(seeded("7"), first);
+    assert_ne!(seeded("8")["facts"]["uuid"], first["facts"]["uuid"]);
+}
+
 /// A scenario that a sweep wrote fails by itself.
 #[test]
 fn what_a_sweep_found_can_be_run() {

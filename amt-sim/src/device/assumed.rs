@@ -188,6 +188,8 @@ assumptions! {
     HOST_SUFFIXES = "device.assumed.host-suffixes";
     /// How long the device waits for the server that StartConfigurationHBased announced.
     HOST_BASED_WAIT = "device.assumed.host-based-wait";
+    /// What is left of a set-up over TLS that a second CommitChanges finished.
+    HALF_WAY_RECORD = "device.assumed.half-way-record";
     /// What a second StartConfigurationHBased does.
     HOST_BASED_AGAIN = "device.assumed.host-based-again";
     /// Which hash, which order of octets and which leaf AMTAuthenticate signs with.

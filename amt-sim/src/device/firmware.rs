@@ -166,6 +166,9 @@ impl Firmware {
     pub(crate) fn trigger(&mut self, trigger: Trigger) -> Result<Mode, Refusal> {
         let from = self.state.mode;
         let to = self.permit(trigger)?;
+        if trigger == Trigger::CommitChanges {
+            self.record_setup_over_tls();
+        }
         self.remember(|state| state.mode = to);
         let unprovisions = matches!(
             trigger,
@@ -189,14 +192,13 @@ impl Firmware {
             self.setup.control_mode_changed();
             self.renew_configuration_nonce();
         }
-        if trigger == Trigger::CommitChanges
-            && from.control_mode() == super::mode::ControlMode::None
-        {
-            self.record_setup_over_tls();
-        }
         if from != to {
-            self.remember(|state| state.announced = None);
             self.setup.mode_changed();
+        }
+        // Half way, it is still the same server's set-up.
+        if from != to && to != Mode::HalfAdmin {
+            self.remember(|state| state.announced = None);
+            self.setup.forget_server();
         }
         self.record(Event::ModeChanged { from, to, trigger });
         if from == Mode::SetupOutOfBand && to != from {

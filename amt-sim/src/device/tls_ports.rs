@@ -101,10 +101,7 @@ fn by_settings(fw: &Firmware, side: Interface) -> Listening {
 
 /// Whether a TLS client on this side must show a certificate.
 pub(crate) fn client_certificates(fw: &Firmware, side: Interface) -> ClientCertificates {
-    let sets_up = matches!(
-        (fw.mode(), side),
-        (Mode::SetupHostBased, Interface::Local) | (Mode::SetupOutOfBand, Interface::Network)
-    );
+    let sets_up = super::setup::peer::sets_up(fw, side);
     let mutual = TlsSettings::in_force(fw).side(side).mutual;
     if (sets_up || mutual) && fw.enforced(Rule::TLS_CLIENT_CERTIFICATE) {
         ClientCertificates::Required

@@ -60,8 +60,8 @@ impl HelloSender {
 /// them so that they do not travel together, then FIN.
 pub fn call_from(from: IpAddr, to: SocketAddr, pieces: &[Vec<u8>]) -> io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(5);
-    const BREATH: Duration = Duration::from_millis(20);
-    // Many pieces get less of it each.
+    const BREATH: Duration = Duration::from_millis(250);
+    // A listener that is busy should see them apart too. Many pieces get less of it each.
     let breath =
         BREATH.min(Duration::from_secs(1) / u32::try_from(pieces.len().max(1)).unwrap_or(u32::MAX));
     let mut socket: TcpStream = sys::connect_start(Some(from), to)?;

@@ -175,8 +175,7 @@ fn own(fw: &mut Firmware) -> Result<Credential, String> {
 /// The administrator, if the peer of this connection may set the device up now.
 pub(super) fn administrator(fw: &Firmware, side: Interface, secure: &Secure) -> Option<Caller> {
     let accepted = secure.accepted_at == Some(fw.setup.mode_changes());
-    let counts =
-        accepted && peer::sets_up(fw.mode(), side) && fw.enforced(Rule::SETUP_PEER_ADMINISTRATOR);
+    let counts = accepted && peer::sets_up(fw, side) && fw.enforced(Rule::SETUP_PEER_ADMINISTRATOR);
     counts.then(|| Caller {
         principal: Principal::Admin,
         user: fw.state.admin_name.clone(),

@@ -307,6 +307,21 @@ fn a_commit_that_goes_wrong(#[case] fault: &str, #[case] mode: Mode, #[case] len
             assert!(answer.contains(">0<"), "{answer}");
         }
         Mode::HalfAdmin => {
+            // The same server may finish what it began; nobody else is let in, and it can be called off.
+            let (answer, _) = ask(
+                &mut fw,
+                &TestChain::good().leaf(|leaf| leaf.serial = vec![0x12]),
+                &commit(),
+                Version::Tls13,
+            );
+            assert_eq!(answer, "");
+            let half = fw.state.clone();
+            let (answer, _) = ask(&mut fw, &chain, &commit(), Version::Tls13);
+            assert!(answer.contains(">0<"), "{answer}");
+            assert_eq!(fw.mode(), Mode::Admin);
+            let record = fw.state.setup_record.clone().unwrap();
+            assert_eq!(record.server_fqdn, "mc.corp.example");
+            fw.state = half;
             fw.trigger(crate::device::Trigger::StopConfiguration)
                 .unwrap();
             assert_eq!(fw.mode(), Mode::PreProvisioning);

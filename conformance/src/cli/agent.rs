@@ -7,6 +7,8 @@ use amt_sim::host::port::NodePort;
 use super::{AgentArgs, Console, Stop};
 use crate::fact::{Facts, Feature, show};
 use crate::role::agent::ReferenceAgent;
+use crate::role::network::talk::{FromAgent, ToAgent, ask};
+use crate::role::network::{Agent, begun, called_off};
 use crate::role::setup::{Cast, Host};
 use crate::role::{Ending, WallClock, Wanted};
 use crate::run::Plan;
@@ -55,7 +57,40 @@ pub(super) fn set_up(args: &AgentArgs, console: &mut Console) -> Result<u8, Stop
     Ok(u8::from(!good))
 }
 
-fn tell(facts: &Facts, json: bool, console: &mut Console) -> Result<(), Stop> {
+/// The agent's part of set-up over the network, as a console would ask for it.
+pub(super) fn start(otp: &str, args: &AgentArgs, console: &mut Console) -> Result<u8, Stop> {
+    let otp = (!otp.is_empty()).then(|| otp.to_owned());
+    answer(&ToAgent::Start { otp }, begun, args, console)
+}
+
+pub(super) fn stop(args: &AgentArgs, console: &mut Console) -> Result<u8, Stop> {
+    answer(&ToAgent::Stop {}, called_off, args, console)
+}
+
+fn answer(
+    question: &ToAgent,
+    understand: impl Fn(&FromAgent, &mut Facts) -> Result<bool, String>,
+    args: &AgentArgs,
+    console: &mut Console,
+) -> Result<u8, Stop> {
+    let host = Host {
+        port: &NodePort::at(&args.node),
+        clock: &WallClock::default(),
+    };
+    let mut agent = Agent::new(args.misbehave).on(host);
+    let mut facts = Facts::new();
+    let done = ask(&mut agent, question).and_then(|answer| understand(&answer, &mut facts));
+    tell(&facts, args.json, console)?;
+    Ok(match done {
+        Ok(good) => u8::from(!good),
+        Err(why) => {
+            eprintln!("{why}");
+            1
+        }
+    })
+}
+
+pub(super) fn tell(facts: &Facts, json: bool, console: &mut Console) -> Result<(), Stop> {
     let out = &mut console.out;
     if json {
         let facts = serde_json::to_string_pretty(facts).map_err(std::io::Error::from)?;

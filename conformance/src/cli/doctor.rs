@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use amt_sim::host::backend::Backend;
 use amt_sim::{Device, Preset, Rules};
 
-use super::run::choose_backend;
+use super::subject::choose_backend;
 use super::{Console, DoctorArgs, Stop, WRONG, shelf};
 use crate::fact::{Fact, Feature, Truth};
 use crate::report::rfc3339;

@@ -4,6 +4,7 @@
 
 mod agent;
 mod check;
+mod console;
 mod demo;
 mod doctor;
 mod explain;
@@ -13,6 +14,7 @@ mod report;
 mod run;
 mod sca;
 mod schema;
+mod subject;
 mod sweep;
 
 use std::ffi::OsString;
@@ -81,6 +83,13 @@ enum Command {
     Demo(DemoArgs),
     /// The bundled SCA, as a program of its own: hears Hello messages and sets devices up over the network
     Sca(sca::ScaArgs),
+    /// The bundled management console, as a program of its own: its parts in set-up over the network
+    ///
+    /// Agent and SCA answer lines of JSON at the addresses given.
+    Console {
+        #[command(subcommand)]
+        command: console::ConsoleCommand,
+    },
     /// The bundled reference agent, as a program of its own
     Agent {
         #[command(subcommand)]
@@ -96,9 +105,10 @@ struct RunArgs {
     /// Scenario files of your own, in place of those that come with the program
     #[arg(long, value_name = "FILE")]
     file: Vec<PathBuf>,
-    /// The program under test: a target file, or the name of one that comes with this program
-    #[arg(long, value_name = "FILE|NAME")]
-    target: Option<String>,
+    /// The program under test: a target file, or the name of one that comes with this program. In set-up over the
+    /// network agent, console and SCA may be real programs at once: give one target for each
+    #[arg(long, value_name = "FILE|NAME", value_delimiter = ',')]
+    target: Vec<String>,
     /// Only this device
     #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
@@ -325,6 +335,16 @@ enum AgentCommand {
     ///
     /// Keys, nonces and passwords are public and the same every time: for simulated devices only.
     SetUp(AgentArgs),
+    /// Hand the one-time password to the AMT device of this machine, and start configuration over the network
+    Start {
+        /// The one-time password; none is handed over where it is empty
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        otp: String,
+        #[command(flatten)]
+        with: AgentArgs,
+    },
+    /// Call configuration over the network off
+    Stop(AgentArgs),
 }
 
 #[derive(Debug, Args)]
@@ -439,9 +459,12 @@ fn dispatch(command: &Command, console: &mut Console) -> Result<u8, Stop> {
         Command::Doctor(args) => doctor::doctor(args, console),
         Command::Demo(args) => demo::demo(args, console),
         Command::Sca(args) => sca::sca(args, console),
+        Command::Console { command } => console::console(command, console),
         Command::Agent { command } => match command {
             AgentCommand::Discover(args) => agent::discover(args, console),
             AgentCommand::SetUp(args) => agent::set_up(args, console),
+            AgentCommand::Start { otp, with } => agent::start(otp, with, console),
+            AgentCommand::Stop(args) => agent::stop(args, console),
         },
     }
 }

@@ -7,28 +7,21 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use amt_sim::Rules;
-use amt_sim::host::backend::{self, Choice as BackendChoice};
-use amt_sim::host::local_ports::Reach;
 
-use super::{BackendArgs, Console, RunArgs, Stop, library};
-use crate::report::{
-    Invocation, Report, Style, Subject as Subjects, Terminal, Timing, github, rfc3339, write_bundle,
-};
-use crate::role::target::{
-    ExternalAgent, ExternalApplication, Programs, Service, Side, Target, TargetError,
-    program_version,
-};
+use super::subject::subject;
+use super::{Console, RunArgs, Stop, library};
+use crate::report::{Invocation, Report, Style, Terminal, Timing, github, rfc3339, write_bundle};
 use crate::run::{Choice, Engine, Evidence, Plan, Run, Subject, repeat, run_all};
-use crate::scenario::Library;
 
 /// Runs with a real SCA at a time, for each processor.
 const WAITING: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
 pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
     let (ledger, library, _) = library(&args.file)?;
+    let target = (!args.target.is_empty()).then(|| args.target.join(","));
     let only = match args.rerun_failed {
         false => None,
-        true => Some(failed_then(&args.report, args.target.as_deref())?),
+        true => Some(failed_then(&args.report, target.as_deref())?),
     };
     if only.as_ref().is_some_and(BTreeMap::is_empty) {
         let folder = args.report.display();
@@ -62,7 +55,7 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
     let usual = match &engine.subject {
         // It waits more than it works.
         Subject::Application(_) => processors.saturating_mul(WAITING),
-        Subject::Reference | Subject::Agent(_) => processors,
+        Subject::Reference | Subject::Agent(_) | Subject::Several(_) => processors,
     };
     let jobs = match serial {
         true => NonZeroUsize::MIN,
@@ -99,7 +92,7 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
     let invocation = Invocation {
         filter: args.filter.clone(),
         profile: args.profile.clone(),
-        target: args.target.clone(),
+        target,
         seed,
         misbehave: args.misbehave.map(|mistake| mistake.to_string()),
         without: args.without.clone(),
@@ -269,142 +262,4 @@ fn failed_then(folder: &Path, target: Option<&str>) -> Result<BTreeMap<String, u
     Ok(failed
         .filter_map(|run| Some((run["id"].as_str()?.to_owned(), run["seed"].as_u64()?)))
         .collect())
-}
-
-/// Who is tried, how the report calls it, and whether only one may run at a time.
-fn subject(args: &RunArgs, library: &Library) -> Result<(Subject, Subjects, bool), Stop> {
-    let Some(name) = &args.target else {
-        let described = Subjects {
-            kind: "reference",
-            name: "reference".to_owned(),
-            title: "bundled reference agent".to_owned(),
-            program: None,
-            program_version: None,
-            backend: None,
-        };
-        return Ok((Subject::Reference, described, false));
-    };
-    let target = Target::find(name).map_err(target_wrong)?;
-    check_known(&target, library)?;
-    let programs = args.programs.programs();
-    if let Some(stranger) = programs.strangers(&target).next() {
-        return Err(Stop::wrong(format!(
-            "--program {stranger}=...: the target {} runs `{}`",
-            target.name, target.program_name
-        )));
-    }
-    if let Some(mut service) = target.service.clone() {
-        if let Some(root) = &args.trust {
-            service.trust = Some(root.clone());
-        }
-        return application(args, target, service, &programs);
-    }
-    if args.trust.is_some() {
-        return Err(Stop::wrong(
-            "--trust is for the root of an application; this target is an agent",
-        ));
-    }
-    let program = programs.locate(&target).map_err(target_wrong)?;
-    // One that comes over the network needs no device node.
-    let choice = match target.side {
-        Side::Host => Some(choose_backend(&args.backend)?),
-        Side::Network => None,
-    };
-    let described = Subjects {
-        kind: "agent",
-        name: target.name.clone(),
-        title: target.title.clone(),
-        program: Some(program.display().to_string()),
-        program_version: program_version(&target, &program).ok(),
-        backend: choice
-            .as_ref()
-            .map(|choice| format!("{}, because {}", choice.backend, choice.why)),
-    };
-    let serial = target.serial;
-    let agent = ExternalAgent::new(target, program, choice.map(|choice| choice.backend));
-    Ok((Subject::Agent(Box::new(agent)), described, serial))
-}
-
-/// The same for an application, which shares nothing with the device but the network.
-fn application(
-    args: &RunArgs,
-    target: Target,
-    service: Service,
-    programs: &Programs,
-) -> Result<(Subject, Subjects, bool), Stop> {
-    let program = match service.args.is_some() || target.program_name != "-" {
-        true => Some(programs.locate(&target).map_err(target_wrong)?),
-        false => None,
-    };
-    let described = Subjects {
-        kind: "sca",
-        name: target.name.clone(),
-        title: target.title.clone(),
-        program: program.as_ref().map(|path| path.display().to_string()),
-        program_version: program
-            .as_ref()
-            .and_then(|path| program_version(&target, path).ok()),
-        backend: None,
-    };
-    let serial = target.serial;
-    let reach = match args.beyond_loopback {
-        true => Reach::Anywhere,
-        false => Reach::Loopback,
-    };
-    let application = ExternalApplication::new(target, service, program, reach);
-    Ok((
-        Subject::Application(Box::new(application)),
-        described,
-        serial,
-    ))
-}
-
-fn target_wrong(error: TargetError) -> Stop {
-    match error {
-        // These carry their own place.
-        TargetError::File(errors) => Stop::files(&errors),
-        other => Stop::wrong(other),
-    }
-}
-
-pub(super) fn choose_backend(args: &BackendArgs) -> Result<BackendChoice, Stop> {
-    let wanted = match args.backend.as_str() {
-        "auto" => None,
-        name => Some(name.parse().map_err(Stop::wrong)?),
-    };
-    backend::choose(wanted).map_err(Stop::wrong)
-}
-
-/// An entry that matches nothing has outlived its scenario.
-fn check_known(target: &Target, library: &Library) -> Result<(), Stop> {
-    let profiles: Vec<amt_sim::Profile> = fixtures::PROFILES
-        .iter()
-        .filter_map(|file| amt_sim::Profile::parse(file.path, file.text).ok())
-        .collect();
-    let mut wrong = Vec::new();
-    for entry in target.known_failing.iter().chain(&target.known_flaky) {
-        let matches = library.scenarios.iter().any(|scenario| {
-            let takes = |profile: &&amt_sim::Profile| scenario.device.profiles.takes(profile);
-            let names = profiles.iter().filter(takes);
-            let names: Vec<&str> = names.map(|profile| profile.name.as_str()).collect();
-            let runs = scenario.runs(&names, true);
-            runs.into_iter().any(|(told, profile)| {
-                let profile = names.get(profile).copied().unwrap_or_default();
-                entry.takes(&told.run_name(profile))
-            })
-        });
-        if !matches {
-            let mut place = entry.place.clone();
-            place.message = format!(
-                "no run is called `{}@{}`: this entry is out of date",
-                entry.scenario, entry.profile
-            );
-            wrong.push(place);
-        }
-    }
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(Stop::files(&wrong))
-    }
 }

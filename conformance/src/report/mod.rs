@@ -323,7 +323,7 @@ pub enum ReadError {
 
 fn subject_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
     let word = String::deserialize(deserializer)?;
-    ["reference", "agent", "sca", "console"]
+    ["reference", "agent", "sca", "console", "several"]
         .into_iter()
         .find(|known| *known == word)
         .ok_or_else(|| serde::de::Error::custom(format!("there is no subject of kind `{word}`")))

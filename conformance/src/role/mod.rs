@@ -18,6 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fact::{Fact, Facts, Feature};
+use crate::requirement::Party;
 use crate::scenario::Outcome;
 use crate::words::words;
 
@@ -25,6 +26,8 @@ use crate::words::words;
 #[derive(Debug, Clone)]
 pub struct ActionReport {
     pub ending: Ending,
+    /// Who is to blame for that ending, where it is plain.
+    pub at_fault: Option<Party>,
     /// What it found out.
     pub facts: Facts,
     /// What it said went wrong, and what could not be understood of its output.
@@ -66,6 +69,7 @@ impl ActionReport {
     pub fn done(facts: Facts) -> Self {
         Self {
             ending: Ending::Outcome(Outcome::Done),
+            at_fault: None,
             facts,
             remarks: Vec::new(),
             unmapped: BTreeSet::new(),

@@ -9,18 +9,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use amt_sim::device::{DialEnd, Interface};
+use amt_sim::device::{DialEnd, Interface, Seed};
 use amt_sim::host::LocalPorts;
-use amt_sim::{Device, Entry, Event, Profile};
+use amt_sim::{Device, Entry, Event, Guid, Profile};
 use serde_json::json;
 
 use super::observe::Observed;
 use super::world::RealDevice;
 use crate::fact::{Fact, Facts};
-use crate::role::network::{Company, Delivery, Field, Lan, Look, Machine};
+use crate::requirement::Party;
+use crate::role::network::talk::Listener;
+use crate::role::network::{Company, Delivery, Field, Lan, Look, Machine, Orders};
 use crate::role::setup::Host;
-use crate::role::target::{Goal, Ordered, Shown, Site, is_operational, serve};
-use crate::role::{ActionReport, Clock, Ending, WallClock};
+use crate::role::target::{
+    Beginning, ExternalAgent, Goal, Office, Ordered, Shown, Site, is_operational, serve,
+};
+use crate::role::{ActionReport, Clock, Ending, Process, WallClock};
 use crate::scenario::{Action, HelloSource, Order, Outcome};
 use crate::wire::Dialer;
 use crate::wire::pipe::TcpDialer;
@@ -45,6 +49,13 @@ const UNTOLD: [Fact; 4] = [
 #[derive(Debug)]
 pub(super) struct Beside<'e> {
     company: Company,
+    /// In the place of the bundled ones.
+    agent: Option<&'e ExternalAgent>,
+    console: Option<Office<'e>>,
+    /// What the agent ran.
+    ran: Vec<Process>,
+    /// Who is to blame for it that the SCA knows nothing of this machine.
+    unheard: Option<Party>,
     site: Site<'e>,
     profile: Arc<Profile>,
     clock: WallClock,
@@ -66,12 +77,27 @@ struct StandIn {
     device: RealDevice,
     /// What the stranger himself wrote to it.
     writes: u64,
+    /// Journal entries before the SCA can have come.
+    since: usize,
+}
+
+impl StandIn {
+    /// Whether somebody tried to log in. Whoever looks at its certificate first does not.
+    fn saw_a_login(&self) -> bool {
+        let journal = self.device.journal();
+        let mut later = journal.get(self.since..).unwrap_or_default().iter();
+        later.any(|entry| matches!(entry.event, Event::LoginRefused { .. }))
+    }
 }
 
 impl<'e> Beside<'e> {
     pub(super) fn new(site: Site<'e>, profile: Profile, seed: u64, looks: Look) -> Self {
         Self {
             company: Company::new(seed, None).looking_at(looks),
+            agent: None,
+            console: None,
+            ran: Vec::new(),
+            unheard: None,
             site,
             profile: Arc::new(profile),
             clock: WallClock::default(),
@@ -81,6 +107,19 @@ impl<'e> Beside<'e> {
             result: None,
             since: 0,
             stand_in: None,
+        }
+    }
+
+    /// The same with real programs in the place of the bundled agent and console.
+    pub(super) fn with(
+        self,
+        agent: Option<&'e ExternalAgent>,
+        console: Option<Office<'e>>,
+    ) -> Self {
+        Self {
+            agent,
+            console,
+            ..self
         }
     }
 
@@ -112,7 +151,13 @@ impl<'e> Beside<'e> {
         let (ending, remark) = match action {
             Action::ConsoleOrder => {
                 let report = self.among_us(action, order, world);
-                self.site.order(&world.device, self.seed, self.ordered())?;
+                let ordered = self.ordered(world);
+                if ordered.named {
+                    self.unheard = None;
+                } else {
+                    self.unheard = self.unheard.or(Some(Party::Console));
+                }
+                self.site.order(&world.device, self.seed, ordered)?;
                 self.hold_the_door_at_commit(world);
                 return Ok(report);
             }
@@ -177,6 +222,7 @@ impl<'e> Beside<'e> {
         let mut report = ActionReport::done(Facts::new());
         report.ending = ending;
         report.remarks.extend(remark);
+        report.at_fault = self.unheard;
         Ok(report)
     }
 
@@ -196,15 +242,63 @@ impl<'e> Beside<'e> {
             lan: &lan,
             epoch: now.unwrap_or_default().as_secs(),
         };
-        self.company.act(action, order, field)
+        let mut agent = self
+            .agent
+            .map(|agent| Beginning::new(agent, &world.device, self.seed));
+        let mut report = self.company.act_with(
+            action,
+            order,
+            field,
+            agent.as_mut().map(|agent| agent as &mut dyn Listener),
+            self.console
+                .as_mut()
+                .map(|console| console as &mut dyn Orders),
+        );
+        let agents = agent.and_then(|agent| {
+            self.ran.extend(agent.processes);
+            // Whoever gives a wrong name is looked for under that.
+            let here = world.device.with(None, |device| device.identity().uuid);
+            if agent.uuid.is_some_and(|uuid| uuid != here.to_string()) {
+                self.unheard = Some(Party::Agent);
+            }
+            Some((Party::Agent, agent.trouble?, agent.remarks))
+        });
+        let consoles = self.console.as_mut().and_then(|console| {
+            let remarks = std::mem::take(&mut console.remarks);
+            Some((Party::Console, console.trouble.take()?, remarks))
+        });
+        // A console can do nothing with an agent that does not answer.
+        if let Some((party, ending, remarks)) = agents.or(consoles) {
+            report.ending = ending;
+            report.at_fault = Some(party);
+            report.remarks.splice(0..0, remarks);
+        }
+        report
     }
 
-    fn ordered(&self) -> Ordered {
-        let (other, other_otp) = self.company.other_machine().unwrap_or_default();
+    /// What the SCA is to be told, which is what the console has said.
+    fn ordered(&self, world: &RealDevice) -> Ordered {
+        let here = world.device.with(None, |device| device.identity().uuid);
+        let here = here.to_string();
+        let (this, others): (Vec<_>, Vec<_>) = self
+            .company
+            .ordered()
+            .iter()
+            .partition(|(uuid, _)| *uuid == here);
+        let otp = |order: Option<&&(String, Option<String>)>| {
+            order.and_then(|(_, otp)| otp.clone()).unwrap_or_default()
+        };
         Ordered {
-            otp: self.company.otp().unwrap_or_default().to_owned(),
-            other_uuid: other.to_owned(),
-            other_otp: other_otp.unwrap_or_default().to_owned(),
+            named: !this.is_empty(),
+            otp: otp(this.first()),
+            other_uuid: match others.first() {
+                Some((uuid, _)) => uuid.clone(),
+                // A machine that nobody has: the order was for this one alone.
+                None => {
+                    Guid::from_wire(Seed(self.seed).bytes("a machine of nobody", 0)).to_string()
+                }
+            },
+            other_otp: otp(others.first()),
         }
     }
 
@@ -251,8 +345,12 @@ impl<'e> Beside<'e> {
         };
         self.company.stranger_stands_in(order, &lan)?;
         self.site.stand_in(ports)?;
-        let writes = Observed::of(&device.journal()).writes();
-        self.stand_in = Some(StandIn { device, writes });
+        let journal = device.journal();
+        self.stand_in = Some(StandIn {
+            device,
+            writes: Observed::of(&journal).writes(),
+            since: journal.len(),
+        });
         Ok(())
     }
 
@@ -272,6 +370,12 @@ impl<'e> Beside<'e> {
         facts.extend(told.facts);
         report.remarks.extend(told.remarks);
         report.untranslated.extend(told.untranslated);
+        // Whatever it stopped by, it was not the certificate.
+        if self.stand_in.as_ref().is_some_and(StandIn::saw_a_login) {
+            facts
+                .entry(Fact::SCA_STOPPED_BY)
+                .or_insert_with(|| json!("unauthorized"));
+        }
         let calls = matches!(action, Action::ScaAwaitHello | Action::StrangerHello);
         if calls && report.ending == Ending::Outcome(Outcome::Done) {
             facts.insert(Fact::SCA_HEARD, json!("accepted"));
@@ -282,9 +386,12 @@ impl<'e> Beside<'e> {
         report.unmapped = BTreeSet::from_iter(untold);
     }
 
-    /// Ends the SCA, and tells what it did.
-    pub(super) fn stop(self) -> Vec<crate::role::Process> {
-        self.site.stop()
+    /// Ends the SCA, and tells what all of them did.
+    pub(super) fn stop(self) -> Vec<Process> {
+        let mut processes = self.ran;
+        processes.extend(self.console.into_iter().flat_map(|office| office.processes));
+        processes.extend(self.site.stop());
+        processes
     }
 }
 

@@ -235,6 +235,11 @@ fn judge_fact(fact: Fact, expected: &Expected, asked: Asked<'_>, scene: Scene<'_
                 note: Some("the device is as it should be; it was read out wrongly".to_owned()),
                 ..Cause::of(Party::Agent)
             },
+            // Nobody could say anything: it is whoever did not do his part.
+            None if actual.is_none() && scene.report.at_fault.is_some() => Cause {
+                note: scene.report.remarks.first().cloned(),
+                ..Cause::of(scene.report.at_fault.unwrap_or(asked.party))
+            },
             None => of_fact(fact, expected, asked.party, scene.action()),
         };
         check.fail(cause, scene);
@@ -321,7 +326,8 @@ fn judge_outcome(allowed: &[Outcome], asked: Asked<'_>, scene: Scene<'_>) -> Che
     };
     check.actual = Some(outcome.to_string());
     if !allowed.contains(&outcome) {
-        let mut cause = of_outcome(outcome == Outcome::Done, asked.party, scene.action());
+        let party = scene.report.at_fault.unwrap_or(asked.party);
+        let mut cause = of_outcome(outcome == Outcome::Done, party, scene.action());
         // What the program says of it is worth more than what we make of it.
         cause.note = scene.report.remarks.first().cloned().or(cause.note);
         check.fail(cause, scene);

@@ -15,6 +15,7 @@ use super::observe::Observed;
 use super::plan::Case;
 use super::secrets::Secrets;
 use super::sequence::Epoch;
+use super::subject::{Subject, is_of_the_network};
 use super::verdict::{Blame, Check, CheckVerdict, Performed, Run, Verdict};
 use super::world::World;
 use crate::fact::{Fact, Facts, Feature, Truth, project};
@@ -24,31 +25,9 @@ use crate::role::console::ReferenceConsole;
 use crate::role::network::{Company, Field, Look};
 use crate::role::secure;
 use crate::role::setup::{Cast, Host};
-use crate::role::target::{ExternalAgent, ExternalApplication, KnownFailing, Side, Site, Target};
+use crate::role::target::{KnownFailing, Office, Site, Target};
 use crate::role::{ActionReport, Ending, Misbehaviour, Wanted};
 use crate::scenario::{Action, Expectation, Order, Outcome, Role, Step, StepKind, changed_profile};
-
-/// Who is tried.
-#[derive(Debug, Clone)]
-pub enum Subject {
-    /// The bundled roles, on a device in virtual time.
-    Reference,
-    /// A real agent, on a device in real time. The console is ours.
-    Agent(Box<ExternalAgent>),
-    /// A real setup and configuration application, on a device in real time. Console and agent are ours.
-    Application(Box<ExternalApplication>),
-}
-
-impl Subject {
-    /// The target file of a real program.
-    pub fn target(&self) -> Option<&Target> {
-        match self {
-            Self::Reference => None,
-            Self::Agent(agent) => Some(agent.target()),
-            Self::Application(application) => Some(application.target()),
-        }
-    }
-}
 
 /// Runs cases.
 #[derive(Debug, Clone)]
@@ -117,20 +96,18 @@ impl Engine<'_> {
                 run.reason = Some(format!("a mistake of the harness itself: {said}"));
             }
         }
-        if let Some(target) = self.subject.target() {
-            let reason = |known: &[KnownFailing]| {
-                known
-                    .iter()
-                    .find(|entry| entry.takes(&run.id))
-                    .map(|entry| entry.reason.clone())
-            };
-            run.known_failing = reason(&target.known_failing);
-            // What fails now and then may pass: only its failure is something that was known.
-            if run.known_failing.is_none() && run.verdict != Verdict::Pass {
-                run.known_failing =
-                    reason(&target.known_flaky).map(|why| format!("now and then: {why}"));
-            }
+        let targets = self.subject.targets();
+        let reason = |known: fn(&Target) -> &[KnownFailing]| {
+            let mut known = targets.iter().flat_map(|target| known(target));
+            let entry = known.find(|entry| entry.takes(&run.id));
+            entry.map(|entry| entry.reason.clone())
+        };
+        let mut known = reason(|target| &target.known_failing);
+        // What fails now and then may pass: only its failure is something that was known.
+        if known.is_none() && run.verdict != Verdict::Pass {
+            known = reason(|target| &target.known_flaky).map(|why| format!("now and then: {why}"));
         }
+        run.known_failing = known;
         run
     }
 
@@ -140,15 +117,15 @@ impl Engine<'_> {
         tampering: Tampering,
         evidence: Evidence,
     ) -> Result<Run, String> {
-        if let Some(reason) = self.not_applicable(case) {
+        if let Some(reason) = self.subject.has_no_part(case, self.ledger) {
             return Ok(Run {
                 verdict: Verdict::NotApplicable,
                 reason: Some(reason),
                 ..empty_run(case)
             });
         }
-        let site = match &self.subject {
-            Subject::Application(application) => Some(application.site()?),
+        let site = match self.subject.application() {
+            Some(application) if is_of_the_network(case) => Some(application.site()?),
             _ => None,
         };
         let mut device = self.device(case, site.as_ref())?;
@@ -160,7 +137,7 @@ impl Engine<'_> {
                 power_on: Duration::from_secs(u64::try_from(device.clock().0).unwrap_or_default()),
                 real_time: false,
             },
-            Subject::Agent(_) | Subject::Application(_) => Epoch {
+            _ => Epoch {
                 power_on: SystemTime::now()
                     .duration_since(UNIX_EPOCH)
                     .unwrap_or_default(),
@@ -169,7 +146,7 @@ impl Engine<'_> {
         };
         let mut secrets = Secrets::default();
         secrets.look_into(&device);
-        if let Some(target) = self.subject.target() {
+        for target in self.subject.targets() {
             for (name, value) in &target.environment {
                 secrets.look_at(name, &value.text());
             }
@@ -178,7 +155,7 @@ impl Engine<'_> {
         let profile = device.profile().clone();
         let world = match self.subject {
             Subject::Reference => World::in_virtual_time(device),
-            Subject::Agent(_) | Subject::Application(_) => World::in_real_time(device),
+            _ => World::in_real_time(device),
         };
         let lan = match &world {
             World::Virtual(virtual_device) => {
@@ -187,21 +164,31 @@ impl Engine<'_> {
             }
             World::Real(_) => None,
         };
+        let looks = match case.scenario.needs.contains(&Feature::Record) {
+            true => Look::Record,
+            false => Look::Mode,
+        };
+        let beside = match (site, &world) {
+            (Some(site), World::Real(world)) => {
+                let console = self.subject.console();
+                let console =
+                    console.map(|console| Office::new(console, world.device.clone(), case.seed));
+                let beside = Beside::new(site, profile.clone(), case.seed, looks);
+                Some(beside.with(self.subject.agent(), console.transpose()?))
+            }
+            _ => None,
+        };
         let cast = Cast::new(case.seed, self.misbehaviour);
         let cast = match &world {
             World::Virtual(device) => cast.with_local_ports(device.dialer(Interface::Local)),
             World::Real(_) => cast,
-        };
-        let looks = match case.scenario.needs.contains(&Feature::Record) {
-            true => Look::Record,
-            false => Look::Mode,
         };
         let stage = Stage {
             engine: self,
             case,
             company: Company::new(case.seed, self.misbehaviour),
             lan,
-            beside: site.map(|site| Beside::new(site, profile.clone(), case.seed, looks)),
+            beside,
             world,
             cast,
             secure: secure::Cast::new(self.misbehaviour),
@@ -228,7 +215,7 @@ impl Engine<'_> {
         if let Some(site) = site {
             site.prepare(&mut profile)?;
         }
-        if let Subject::Agent(agent) = &self.subject {
+        if let Some(agent) = self.subject.agent() {
             let delay = &mut profile.timings.mei_reply_ms;
             *delay = (*delay).max(agent.target().reply_delay);
         }
@@ -254,50 +241,6 @@ impl Engine<'_> {
         };
         built.map_err(|error| error.to_string())
     }
-
-    fn not_applicable(&self, case: &Case<'_>) -> Option<String> {
-        let target = self.subject.target()?;
-        let part = match self.subject {
-            Subject::Application(_) => Role::Sca,
-            _ => Role::Agent,
-        };
-        let roles = &case.scenario.roles;
-        if !roles.contains(&part) {
-            return Some(format!("it has no part for the program's role, {part}"));
-        }
-        if let Subject::Application(application) = &self.subject
-            && let Some(why) = application.cannot(case.scenario)
-        {
-            return Some(why);
-        }
-        let needs = case.scenario.needs.iter().copied();
-        // Beside an SCA, the bundled agent finds out about the device.
-        let needs: Vec<Feature> = match part {
-            Role::Sca => needs.filter(|need| need.is_of_an_application()).collect(),
-            _ => needs.collect(),
-        };
-        if let Some(feature) = target.lacks(&needs) {
-            return Some(format!("{} has no `{feature}`", target.name));
-        }
-        match target.side {
-            Side::Host => None,
-            Side::Network => out_of_reach(case).map(str::to_owned),
-        }
-    }
-}
-
-/// Why a program that comes over the network has no part in the story.
-fn out_of_reach(case: &Case<'_>) -> Option<&'static str> {
-    let setup = &case.scenario.device;
-    let steps = &case.scenario.steps;
-    let strikes = |step: &Step| matches!(step.kind, StepKind::Fault(_));
-    if !matches!(setup.mode, Mode::Client | Mode::Admin) {
-        return Some("the device is not set up, so nobody has a login over the network");
-    }
-    if !setup.faults.is_empty() || steps.iter().any(strikes) {
-        return Some("its faults are those of the host's interface");
-    }
-    None
 }
 
 fn empty_run(case: &Case<'_>) -> Run {
@@ -443,15 +386,15 @@ impl Stage<'_> {
                 };
                 agent.discover(device, device, &wanted)
             }
-            (Subject::Application(_), World::Real(world)) => match &mut self.beside {
-                Some(beside) => beside.act(action, order, world),
-                None => ActionReport::configuration("there is nobody beside the SCA"),
-            },
-            (Subject::Agent(agent), World::Real(world)) if discovers => {
-                agent.discover(&world.device, self.case.seed, &wanted)
-            }
-            (Subject::Agent(_), _) if !discovers => {
-                ActionReport::configuration("no target file says how a real program does this")
+            (subject, World::Real(world)) => {
+                match (&mut self.beside, subject.agent().filter(|_| discovers)) {
+                    (Some(beside), _) => beside.act(action, order, world),
+                    (None, Some(agent)) => agent.discover(&world.device, self.case.seed, &wanted),
+                    (None, None) => {
+                        let why = "no target file says how a real program does this";
+                        ActionReport::configuration(why)
+                    }
+                }
             }
             // `try_run` pairs them.
             _ => ActionReport::configuration("role and device do not share a clock"),
@@ -524,13 +467,15 @@ impl Stage<'_> {
     /// An action whose end no expectation is about must simply be done.
     fn must_be_done(&mut self, action: Action, step: &Step) {
         let requirements = &self.case.scenario.requirements;
-        // A real SCA answers for what it does itself, if the story is about it at all.
+        let at_fault = self.last.as_ref().and_then(|acted| acted.report.at_fault);
+        // A real SCA answers for what it does itself, if the story is about it at all; and whoever is plainly at fault
+        // for what he was to do.
+        let is_scas = action.roles().last() == Some(&Role::Sca) && self.beside.is_some();
+        let party = at_fault.or(is_scas.then_some(Party::Sca));
         let its_own = requirements.iter().find(|id| {
             let requirement = self.engine.ledger.get(id);
-            action.roles().last() == Some(&Role::Sca)
-                && requirement.is_some_and(|requirement| requirement.who == Party::Sca)
+            party.is_some() && requirement.map(|requirement| requirement.who) == party
         });
-        let its_own = its_own.filter(|_| self.beside.is_some());
         let Some(requirement) = its_own.or(requirements.first()) else {
             return;
         };

@@ -12,12 +12,13 @@ mod pool;
 mod repeat;
 mod secrets;
 mod sequence;
+mod subject;
 mod verdict;
 mod wire_text;
 mod world;
 
 pub(crate) use engine::VIRTUAL_EPOCH;
-pub use engine::{Engine, Subject, Tampering};
+pub use engine::{Engine, Tampering};
 pub use evidence::{Captured, Evidence};
 pub use lan::VirtualLan;
 pub use observe::{Observed, Request};
@@ -26,6 +27,7 @@ pub use pool::run_all;
 pub use repeat::repeat;
 pub use secrets::{SecretKind, Secrets};
 pub use sequence::{Arrow, Detail, Epoch, Lane, Sequence, Way};
+pub use subject::{Several, Subject};
 pub use verdict::{
     Blame, Check, CheckVerdict, JournalLine, Performed, Place, Repeats, Run, Verdict,
 };

@@ -32,6 +32,18 @@ pub enum Expectation {
     JournalDistinct { kind: String, field: String },
 }
 
+impl Expectation {
+    /// Whether this fact is looked at.
+    pub fn asks_for(&self, wanted: Fact) -> bool {
+        match self {
+            Self::Fact { fact, .. } => *fact == wanted,
+            Self::Facts(tests) => tests.iter().any(|(fact, _)| *fact == wanted),
+            Self::MatchesDevice(facts) => facts.contains(&wanted),
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub enum FactTest {
     OneOf {

@@ -23,9 +23,9 @@ use amt_sim::{Fault, Mode};
 pub(crate) use expectation::journal_kinds;
 pub use expectation::{Expectation, FactTest, JournalQuery, Literal, Outcome};
 pub use order::{
-    Anchors, Announces, ChainForm, HashForm, HelloForm, HelloSource, LooksAt, LooksFor, NonceForm,
-    Order, OtpForm, Published, RogueClock, RogueSigns, SendForm, SignatureForm, StandIn, Through,
-    Way,
+    Anchors, Announces, ChainForm, HalfWay, HashForm, HelloForm, HelloSource, LooksAt, LooksFor,
+    Mebx, NonceForm, Order, OtpForm, Published, RogueClock, RogueSigns, SendForm, SignatureForm,
+    StandIn, Through, Way,
 };
 pub use parameter::{Parameters, Pattern, Values, told_for};
 pub(crate) use parse::changed_profile;

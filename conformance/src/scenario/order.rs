@@ -161,6 +161,26 @@ words! {
 }
 
 words! {
+    /// When the SCA of the secure flow sets the password of MEBx.
+    Mebx {
+        /// Before CommitChanges.
+        First = "first",
+        /// Once CommitChanges has returned 2057 for want of it.
+        WhenAsked = "when-asked",
+    }
+}
+
+words! {
+    /// What is done about a device that stopped half way in CommitChanges.
+    HalfWay {
+        /// The agent calls the set-up off.
+        Stops = "stops",
+        /// The SCA calls CommitChanges once more.
+        Commits = "commits",
+    }
+}
+
+words! {
     /// What is found where the certificates say that revocation lists are.
     Published {
         Right = "right",
@@ -265,6 +285,8 @@ pub struct Order {
     pub stand_in: StandIn,
     pub looks_for: LooksFor,
     pub lists: Published,
+    pub half_way: HalfWay,
+    pub mebx: Mebx,
     pub anchors: Anchors,
     pub announces: Announces,
 }
@@ -290,6 +312,8 @@ impl Default for Order {
             stand_in: StandIn::NoOtp,
             looks_for: LooksFor::Platform,
             lists: Published::Right,
+            half_way: HalfWay::Stops,
+            mebx: Mebx::First,
             anchors: Anchors::Root,
             announces: Announces::Leaf,
         }
@@ -329,6 +353,8 @@ impl Order {
                 with.word("certificate", &mut order.certificate, CertificateForm::ALL);
                 with.word("looks_for", &mut order.looks_for, LooksFor::ALL);
                 with.word("lists", &mut order.lists, Published::ALL);
+                with.word("mebx", &mut order.mebx, Mebx::ALL);
+                with.word("half_way", &mut order.half_way, HalfWay::ALL);
                 with.word("knows", &mut order.anchors, Anchors::ALL);
                 with.word("announces", &mut order.announces, Announces::ALL);
                 order.take_algorithm(table);

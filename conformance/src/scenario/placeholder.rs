@@ -8,7 +8,7 @@ use amt_sim::diagnostic::closest;
 use crate::fact::{Fact, Truth, show};
 
 /// A text with places to fill in. `{{` and `}}` stand for braces.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
 }
@@ -48,6 +48,14 @@ pub enum Place {
     Authority,
     /// `{admin.password}`: of the account `admin`, on a device that is set up.
     AdminPassword,
+    /// `{agent}`: where the agent answers a console.
+    Agent,
+    /// `{sca}`: where the SCA answers a console.
+    Sca,
+    /// `{machine.uuid}`: what the agent says of the machine.
+    MachineUuid,
+    /// `{machine.version}`: the same.
+    MachineVersion,
 }
 
 /// Which places a file may use.
@@ -59,23 +67,29 @@ pub enum Scope {
     Service,
     /// A target file of a program that comes over the network.
     Network,
+    /// A target file of a console.
+    Console,
 }
 
 /// The places of target files, and where each may stand.
 const PLACES: &[(&str, Place, &[Scope])] = &[
     ("scratch", Place::Scratch, Scope::OF_TARGETS),
     ("conformance", Place::Conformance, Scope::OF_TARGETS),
-    ("otp", Place::Otp, &[Scope::Service]),
+    ("otp", Place::Otp, &[Scope::Service, Scope::Target]),
     ("other.uuid", Place::OtherUuid, &[Scope::Service]),
     ("other.otp", Place::OtherOtp, &[Scope::Service]),
     ("hello.port", Place::HelloPort, &[Scope::Service]),
     ("address", Place::Address, &[Scope::Service, Scope::Network]),
     ("ca", Place::Authority, &[Scope::Service]),
     ("admin.password", Place::AdminPassword, &[Scope::Network]),
+    ("agent", Place::Agent, &[Scope::Console]),
+    ("sca", Place::Sca, &[Scope::Console]),
+    ("machine.uuid", Place::MachineUuid, &[Scope::Console]),
+    ("machine.version", Place::MachineVersion, &[Scope::Console]),
 ];
 
 impl Scope {
-    const OF_TARGETS: &[Self] = &[Self::Target, Self::Service, Self::Network];
+    const OF_TARGETS: &[Self] = &[Self::Target, Self::Service, Self::Network, Self::Console];
 
     fn places(self) -> impl Iterator<Item = (&'static str, Place)> {
         PLACES
@@ -103,12 +117,24 @@ pub struct Values<'a> {
 pub struct Told {
     /// Where the device is on the network.
     pub address: String,
+    pub otp: String,
+    /// Where agent and SCA answer a console.
+    pub agent: String,
+    pub sca: String,
+    /// What the agent says of the machine.
+    pub uuid: String,
+    pub version: String,
 }
 
 impl Told {
     /// For programs that need nothing.
     pub const NOTHING: Self = Self {
         address: String::new(),
+        otp: String::new(),
+        agent: String::new(),
+        sca: String::new(),
+        uuid: String::new(),
+        version: String::new(),
     };
 }
 
@@ -262,7 +288,14 @@ impl Place {
             Self::Seed => values.seed.to_string(),
             Self::Scratch => values.scratch.to_owned(),
             Self::Conformance => values.conformance.to_owned(),
-            Self::Otp => values.service(|service| service.otp.clone()),
+            Self::Otp => match values.service {
+                Some(service) => service.otp.clone(),
+                None => values.told.otp.clone(),
+            },
+            Self::Agent => values.told.agent.clone(),
+            Self::Sca => values.told.sca.clone(),
+            Self::MachineUuid => values.told.uuid.clone(),
+            Self::MachineVersion => values.told.version.clone(),
             Self::OtherUuid => values.service(|service| service.other_uuid.clone()),
             Self::OtherOtp => values.service(|service| service.other_otp.clone()),
             Self::HelloPort => values.service(|service| service.hello_port.to_string()),

@@ -48,6 +48,7 @@ pub(crate) fn start(fw: &mut Firmware, announced: Announced) -> Result<Vec<u8>, 
     if again {
         // Whoever came for the first call is nobody now.
         fw.setup.mode_changed();
+        fw.setup.forget_server();
     } else {
         fw.trigger(Trigger::StartConfigurationHostBased)?;
     }

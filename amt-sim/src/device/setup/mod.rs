@@ -59,6 +59,10 @@ pub(crate) struct Runtime {
 impl Runtime {
     pub(super) fn mode_changed(&mut self) {
         self.mode_changes += 1;
+    }
+
+    /// Whoever was let in has nothing more to set up.
+    pub(super) fn forget_server(&mut self) {
         self.believed = None;
     }
 

@@ -74,12 +74,19 @@ impl PeerRefusal {
     }
 }
 
-/// Whether mode and side are such that a TLS client may set the device up.
-pub(crate) const fn sets_up(mode: Mode, side: Interface) -> bool {
-    matches!(
-        (mode, side),
-        (Mode::SetupHostBased, Interface::Local) | (Mode::SetupOutOfBand, Interface::Network)
-    )
+/// Whether a TLS client may set the device up from this side now.
+///
+/// A device that stopped half way waits for the same server to finish: rpc-go met it where local ports speak TLS only.
+pub(crate) fn sets_up(fw: &Firmware, side: Interface) -> bool {
+    match (fw.mode(), side) {
+        (Mode::SetupHostBased, Interface::Local) | (Mode::SetupOutOfBand, Interface::Network) => {
+            true
+        }
+        (Mode::HalfAdmin, Interface::Local) => {
+            fw.profile.capabilities.local_tls_enforced && fw.state.announced.is_some()
+        }
+        _ => false,
+    }
 }
 
 /// Judges the TLS client of one connection, by what the device knew when it came.
@@ -97,7 +104,7 @@ pub(crate) struct Judge {
 impl Judge {
     /// `None` where nobody sets the device up over TLS from this side now.
     pub(crate) fn of(fw: &Firmware, side: Interface) -> Option<Self> {
-        if !sets_up(fw.mode(), side) {
+        if !sets_up(fw, side) {
             return None;
         }
         let announced = match side {
@@ -197,9 +204,12 @@ pub(crate) fn refused(fw: &mut Firmware, refusal: PeerRefusal) {
 impl Firmware {
     /// What is left of a set-up over TLS that was committed: who did it.
     pub(in crate::device) fn record_setup_over_tls(&mut self) {
-        let Some(trust) = self.setup.believed.clone() else {
+        let Some(trust) = self.setup.believed.take() else {
             return;
         };
+        if self.mode() == Mode::HalfAdmin {
+            self.assume(assumed::HALF_WAY_RECORD);
+        }
         let at = self.clock();
         let flow = self.state.out_of_band.as_ref();
         let alone = flow.is_some_and(|flow| flow.bare_metal);

@@ -2,6 +2,7 @@
 //! expect, and lets the agent begin.
 
 use amt_sim::device::Seed;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::super::Misbehaviour;
@@ -20,7 +21,50 @@ pub struct Console {
     /// What the agent is to be told.
     for_agent: Option<String>,
     otp: Option<String>,
-    other_otp: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Memory {
+    draws: u64,
+    machines: Vec<String>,
+    for_agent: Option<String>,
+    otp: Option<String>,
+}
+
+/// Whoever has the console's part in a story.
+pub trait Orders {
+    /// Steps 1 to 6: finds out what the machine is, and tells the SCA.
+    fn order(
+        &mut self,
+        agent: &mut dyn Listener,
+        sca: &mut dyn Listener,
+        form: OtpForm,
+    ) -> Result<(), String>;
+
+    /// Lets the agent begin. Whether it did is what it says.
+    fn start(&mut self, agent: &mut dyn Listener, facts: &mut Facts) -> Result<bool, String>;
+
+    /// Calls it off.
+    fn stop(&mut self, agent: &mut dyn Listener, facts: &mut Facts) -> Result<bool, String>;
+}
+
+impl Orders for Console {
+    fn order(
+        &mut self,
+        agent: &mut dyn Listener,
+        sca: &mut dyn Listener,
+        form: OtpForm,
+    ) -> Result<(), String> {
+        self.order(agent, sca, form)
+    }
+
+    fn start(&mut self, agent: &mut dyn Listener, facts: &mut Facts) -> Result<bool, String> {
+        self.start(agent, facts)
+    }
+
+    fn stop(&mut self, agent: &mut dyn Listener, facts: &mut Facts) -> Result<bool, String> {
+        self.stop(agent, facts)
+    }
 }
 
 impl Console {
@@ -32,8 +76,29 @@ impl Console {
             machines: Vec::new(),
             for_agent: None,
             otp: None,
-            other_otp: None,
         }
+    }
+
+    /// What it knows, for a later run of the same console.
+    pub fn memory(&self) -> String {
+        let memory = Memory {
+            draws: self.draws,
+            machines: self.machines.clone(),
+            for_agent: self.for_agent.clone(),
+            otp: self.otp.clone(),
+        };
+        // Texts and numbers only: writing them cannot fail.
+        serde_json::to_string(&memory).unwrap_or_default()
+    }
+
+    /// Takes up what it knew.
+    pub fn recall(&mut self, memory: &str) -> Result<(), serde_json::Error> {
+        let memory: Memory = serde_json::from_str(memory)?;
+        self.draws = memory.draws;
+        self.machines = memory.machines;
+        self.for_agent = memory.for_agent;
+        self.otp = memory.otp;
+        Ok(())
     }
 
     /// UUIDs of the machines that were ordered.
@@ -44,12 +109,6 @@ impl Console {
     /// The one-time password of the machine at hand, as the SCA knows it.
     pub(super) fn otp(&self) -> Option<&str> {
         self.otp.as_deref()
-    }
-
-    /// The machine that stays in its box, and its one-time password.
-    pub(super) fn other_machine_ordered(&self) -> Option<(&str, Option<&str>)> {
-        let uuid = self.machines.get(1)?;
-        Some((uuid, self.other_otp.as_deref()))
     }
 
     /// Steps 1 to 6, but for telling the agent to begin.
@@ -97,7 +156,7 @@ impl Console {
             Some(Misbehaviour::ConsoleOneOtp) => for_sca.clone(),
             _ => for_sca.as_ref().map(|_| self.draw()),
         };
-        for (uuid, otp) in [(&uuid, for_sca.clone()), (&other, other_otp.clone())] {
+        for (uuid, otp) in [(&uuid, for_sca.clone()), (&other, other_otp)] {
             if self.misbehaviour == Some(Misbehaviour::ConsoleForgetsSca) {
                 break;
             }
@@ -116,39 +175,20 @@ impl Console {
         self.machines = vec![uuid, other];
         self.for_agent = for_agent;
         self.otp = for_sca;
-        self.other_otp = other_otp;
         Ok(())
     }
 
     /// Step 7: the agent may begin. Whether it did is what it says.
     pub fn start(&mut self, agent: &mut dyn Listener, facts: &mut Facts) -> Result<bool, String> {
         let otp = self.for_agent.clone();
-        match ask(agent, &ToAgent::Start { otp })? {
-            FromAgent::Started { otp_status, status } => {
-                if let Some(status) = otp_status {
-                    facts.insert(Fact::AGENT_OTP_STATUS, json!(status));
-                }
-                if let Some(status) = status {
-                    facts.insert(Fact::AGENT_START_STATUS, json!(status));
-                }
-                let good = otp_status.unwrap_or(0) == 0 && status == Some(0);
-                Ok(good)
-            }
-            FromAgent::Refused { why } => Err(format!("the agent: {why}")),
-            _ => Err("the agent answered something else".to_owned()),
-        }
+        let answer = ask(agent, &ToAgent::Start { otp })?;
+        begun(&answer, facts)
     }
 
     /// Calls it off.
     pub fn stop(&mut self, agent: &mut dyn Listener, facts: &mut Facts) -> Result<bool, String> {
-        match ask(agent, &ToAgent::Stop {})? {
-            FromAgent::Stopped { status } => {
-                facts.insert(Fact::AGENT_STOP_STATUS, json!(status));
-                Ok(status == 0)
-            }
-            FromAgent::Refused { why } => Err(format!("the agent: {why}")),
-            _ => Err("the agent answered something else".to_owned()),
-        }
+        let answer = ask(agent, &ToAgent::Stop {})?;
+        called_off(&answer, facts)
     }
 
     /// Twelve letters and digits of a kind that nobody mixes up.
@@ -166,5 +206,39 @@ impl Console {
     fn other_machine(&self) -> String {
         let drawn = self.seed.bytes::<16>("another machine", 0);
         amt_sim::Guid::from_wire(drawn).to_string()
+    }
+}
+
+/// What an agent says of its beginning, as facts; whether all went well.
+pub fn begun(answer: &FromAgent, facts: &mut Facts) -> Result<bool, String> {
+    match answer {
+        FromAgent::Started { otp_status, status } => {
+            if let Some(status) = otp_status {
+                facts.insert(Fact::AGENT_OTP_STATUS, json!(status));
+            }
+            if let Some(status) = status {
+                facts.insert(Fact::AGENT_START_STATUS, json!(status));
+            }
+            Ok(otp_status.unwrap_or(0) == 0 && *status == Some(0))
+        }
+        other => Err(not_understood(other)),
+    }
+}
+
+/// The same of calling it off.
+pub fn called_off(answer: &FromAgent, facts: &mut Facts) -> Result<bool, String> {
+    match answer {
+        FromAgent::Stopped { status } => {
+            facts.insert(Fact::AGENT_STOP_STATUS, json!(status));
+            Ok(*status == 0)
+        }
+        other => Err(not_understood(other)),
+    }
+}
+
+fn not_understood(answer: &FromAgent) -> String {
+    match answer {
+        FromAgent::Refused { why } => format!("the agent: {why}"),
+        _ => "the agent answered something else".to_owned(),
     }
 }

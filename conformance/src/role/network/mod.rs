@@ -32,11 +32,11 @@ use amt_sim::host::port::MeiPort;
 use serde_json::json;
 
 pub use agent::Agent;
-pub use console::Console;
+pub use console::{Console, Orders, begun, called_off};
 pub use sca::{Job, NotHeard, Sca, Verdict, Work};
 pub use sca_session::{Stop, Why};
 pub use stranger::Stranger;
-use talk::Tap;
+use talk::{Listener, Tap};
 
 use super::setup::{Host, Record, record};
 use super::{ActionReport, Clock, Ending, Misbehaviour};
@@ -89,6 +89,8 @@ pub struct Company {
     sca: Sca,
     stranger: Stranger,
     looks: Look,
+    /// The machines that the SCA was told of, and their one-time passwords.
+    ordered: Vec<(String, Option<String>)>,
 }
 
 /// What everybody looks at on the device after each step.
@@ -111,6 +113,7 @@ impl Company {
             sca: Sca::new(Seed(seed), misbehaviour),
             stranger: Stranger::new(Seed(seed)),
             looks: Look::Record,
+            ordered: Vec::new(),
         }
     }
 
@@ -119,18 +122,13 @@ impl Company {
         Self { looks, ..self }
     }
 
-    /// The one-time password that the SCA was to be told.
-    pub fn otp(&self) -> Option<&str> {
-        self.console.otp()
-    }
-
     pub fn sca(&self) -> &Sca {
         &self.sca
     }
 
-    /// The other machine of the order, which stays in its box, and its one-time password.
-    pub fn other_machine(&self) -> Option<(&str, Option<&str>)> {
-        self.console.other_machine_ordered()
+    /// The machines that the SCA was told of, and their one-time passwords.
+    pub fn ordered(&self) -> &[(String, Option<String>)] {
+        &self.ordered
     }
 
     /// What went by on the network, which the stranger hears too.
@@ -150,8 +148,25 @@ impl Company {
 
     /// Lets one of them act, and then looks at what the device is like.
     pub fn act(&mut self, action: Action, order: &Order, field: Field<'_>) -> ActionReport {
+        self.act_with(action, order, field, None, None)
+    }
+
+    /// The same with others in the place of agent and console.
+    pub fn act_with(
+        &mut self,
+        action: Action,
+        order: &Order,
+        field: Field<'_>,
+        agent: Option<&mut dyn Listener>,
+        console: Option<&mut dyn Orders>,
+    ) -> ActionReport {
         let mut facts = Facts::new();
-        let result = self.try_act(action, order, field, &mut facts);
+        let mut bundled = self.agent.on(field.host);
+        let agent: &mut dyn Listener = match agent {
+            Some(agent) => agent,
+            None => &mut bundled,
+        };
+        let result = self.try_act(action, order, field, agent, console, &mut facts);
         let mut report = ActionReport::done(facts);
         let good = match result {
             Ok(good) => good,
@@ -179,26 +194,27 @@ impl Company {
         action: Action,
         order: &Order,
         field: Field<'_>,
+        agent: &mut dyn Listener,
+        console: Option<&mut dyn Orders>,
         facts: &mut Facts,
     ) -> Result<bool, String> {
+        let console: &mut dyn Orders = match console {
+            Some(console) => console,
+            None => &mut self.console,
+        };
         match action {
             Action::ConsoleOrder => {
-                let mut agent = self.agent.on(field.host);
                 let mut tap = Tap::new(&mut self.sca);
-                self.console.order(&mut agent, &mut tap, order.otp)?;
+                let ordered = console.order(agent, &mut tap, order.otp);
+                self.ordered = tap.orders().to_vec();
+                ordered?;
                 if let Some(differ) = tap.passwords_differ() {
                     facts.insert(Fact::CONSOLE_PASSWORDS_DIFFER, json!(differ));
                 }
                 Ok(true)
             }
-            Action::AgentStart => {
-                let mut agent = self.agent.on(field.host);
-                self.console.start(&mut agent, facts)
-            }
-            Action::AgentStop => {
-                let mut agent = self.agent.on(field.host);
-                self.console.stop(&mut agent, facts)
-            }
+            Action::AgentStart => console.start(agent, facts),
+            Action::AgentStop => console.stop(agent, facts),
             Action::ScaAwaitHello => {
                 let Some(call) = field.lan.next_call(Self::HELLO_WITHIN) else {
                     return Err("no Hello came".to_owned());

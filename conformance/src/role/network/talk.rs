@@ -15,7 +15,13 @@
 //! ```
 //! A status is that of the AMTHI command: 0 is success; one that was not sent is missing.
 
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// What an agent is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,11 +111,55 @@ pub trait Listener {
     fn answer(&mut self, line: &str) -> String;
 }
 
+/// Somebody at an address, who is asked over TCP.
+#[derive(Debug)]
+pub struct Remote {
+    at: SocketAddr,
+    line: Option<BufReader<TcpStream>>,
+}
+
+impl Remote {
+    /// An agent may have to wait for a slow device before it answers.
+    const PATIENCE: Duration = Duration::from_secs(120);
+
+    pub fn new(at: SocketAddr) -> Self {
+        Self { at, line: None }
+    }
+
+    fn ask(&mut self, question: &str) -> io::Result<String> {
+        let line = match &mut self.line {
+            Some(line) => line,
+            None => {
+                let stream = TcpStream::connect(self.at)?;
+                stream.set_read_timeout(Some(Self::PATIENCE))?;
+                self.line.insert(BufReader::new(stream))
+            }
+        };
+        line.get_mut()
+            .write_all(format!("{question}\n").as_bytes())?;
+        let mut answer = String::new();
+        match line.read_line(&mut answer)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(answer),
+        }
+    }
+}
+
+impl Listener for Remote {
+    fn answer(&mut self, line: &str) -> String {
+        self.ask(line).unwrap_or_else(|error| {
+            let why = format!("nobody answers at {}: {error}", self.at);
+            json!({"refused": {"why": why}}).to_string()
+        })
+    }
+}
+
 /// Listens in on what a console tells an SCA.
 pub struct Tap<'a> {
     sca: &'a mut dyn Listener,
-    /// One-time passwords of the machines that were named.
-    passwords: Vec<String>,
+    /// The machines that were named, and their one-time passwords.
+    orders: Vec<(String, Option<String>)>,
+    refused: bool,
 }
 
 impl std::fmt::Debug for Tap<'_> {
@@ -122,25 +172,73 @@ impl<'a> Tap<'a> {
     pub fn new(sca: &'a mut dyn Listener) -> Self {
         Self {
             sca,
-            passwords: Vec::new(),
+            orders: Vec::new(),
+            refused: false,
         }
     }
 
+    /// The machines that were named, and their one-time passwords.
+    pub fn orders(&self) -> &[(String, Option<String>)] {
+        &self.orders
+    }
+
+    /// Whether the SCA refused anything.
+    pub fn refused(&self) -> bool {
+        self.refused
+    }
+
     /// Whether no two machines have the same one-time password; nothing when fewer than two have one.
-    pub fn passwords_differ(mut self) -> Option<bool> {
-        let given = self.passwords.len();
-        self.passwords.sort();
-        self.passwords.dedup();
-        (given > 1).then_some(self.passwords.len() == given)
+    pub fn passwords_differ(&self) -> Option<bool> {
+        let passwords = || self.orders.iter().filter_map(|(_, otp)| otp.as_ref());
+        let different: BTreeSet<&String> = passwords().collect();
+        let given = passwords().count();
+        (given > 1).then_some(different.len() == given)
     }
 }
 
 impl Listener for Tap<'_> {
     fn answer(&mut self, line: &str) -> String {
-        if let Ok(ToSca::Expect { otp: Some(otp), .. }) = serde_json::from_str(line) {
-            self.passwords.push(otp);
+        if let Ok(ToSca::Expect { uuid, otp }) = serde_json::from_str(line) {
+            self.orders.push((uuid, otp));
         }
-        self.sca.answer(line)
+        let answer = self.sca.answer(line);
+        let said = serde_json::from_str(&answer);
+        self.refused |= matches!(said, Ok(FromSca::Refused { .. }));
+        answer
+    }
+}
+
+/// Listens in on what an agent answers.
+pub struct Ear<'a> {
+    agent: &'a mut dyn Listener,
+    answers: Vec<FromAgent>,
+}
+
+impl std::fmt::Debug for Ear<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ear").finish_non_exhaustive()
+    }
+}
+
+impl<'a> Ear<'a> {
+    pub fn new(agent: &'a mut dyn Listener) -> Self {
+        Self {
+            agent,
+            answers: Vec::new(),
+        }
+    }
+
+    /// Everything that it answered.
+    pub fn answers(&self) -> &[FromAgent] {
+        &self.answers
+    }
+}
+
+impl Listener for Ear<'_> {
+    fn answer(&mut self, line: &str) -> String {
+        let answer = self.agent.answer(line);
+        self.answers.extend(serde_json::from_str(&answer));
+        answer
     }
 }
 

@@ -31,7 +31,7 @@ use super::on_die::{self, Known, Lists, Publisher, Refusal, Verifier};
 use super::setup::Host;
 use super::{ActionReport, Ending, Misbehaviour, Wanted};
 use crate::fact::{Fact, Facts, Feature};
-use crate::scenario::{Announces, LooksFor, Order, Outcome};
+use crate::scenario::{Announces, HalfWay, LooksFor, Order, Outcome};
 use crate::wire::ClientError;
 use crate::wire::amthi::AmthiError;
 use crate::words::words;
@@ -196,7 +196,9 @@ impl Cast {
             now: on_die::now(host.clock),
             misbehaviour: self.misbehaviour,
         };
-        let commit = self.sca.configure(host, &identity, verifier)?;
+        let commit = self
+            .sca
+            .configure(host, &identity, verifier.clone(), order.mebx)?;
         stage(facts, Stage::Configured);
         if let Commit::Answered(value @ 1..) = commit {
             return Err(Trouble::Method {
@@ -204,7 +206,12 @@ impl Cast {
                 value,
             });
         }
-        if !self.agent.confirm(host, commit == Commit::Answered(0))? {
+        let mut confirmed = self.agent.confirm(host, commit == Commit::Answered(0))?;
+        if !confirmed && order.half_way == HalfWay::Commits {
+            let commit = self.sca.commit_again(host, &identity, verifier)?;
+            confirmed = self.agent.confirm(host, commit == Commit::Answered(0))?;
+        }
+        if !confirmed {
             return Err(Trouble::NotCommitted);
         }
         stage(facts, Stage::Confirmed);

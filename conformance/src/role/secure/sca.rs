@@ -15,6 +15,7 @@ use crate::role::certificates::Identity;
 use crate::role::on_die::{Judge, ToldHash, Verifier};
 use crate::role::setup::Host;
 use crate::role::{Clock, Misbehaviour};
+use crate::scenario::Mebx;
 use crate::wire::lme::LmeError;
 use crate::wire::tls::{AnyServer, TlsOptions};
 use crate::wire::{
@@ -27,6 +28,9 @@ const ADMIN: &str = "admin";
 const PASSWORD: &str = "Secur3-Flow!";
 const TLS_PORT: u16 = 16993;
 const PLAIN_PORT: u16 = 16992;
+
+/// What CommitChanges returns while something is missing that it wants set.
+const DATA_MISSING: u64 = 2057;
 
 /// What configuration came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +76,29 @@ impl Sca {
         host: Host<'_>,
         identity: &Identity,
         verifier: Verifier,
+        mebx: Mebx,
     ) -> Result<Commit, Trouble> {
+        self.known_by_certificate(host, identity, verifier, |client| self.set_up(client, mebx))
+    }
+
+    /// CommitChanges once more, to a device that stopped half way.
+    pub(super) fn commit_again(
+        &self,
+        host: Host<'_>,
+        identity: &Identity,
+        verifier: Verifier,
+    ) -> Result<Commit, Trouble> {
+        self.known_by_certificate(host, identity, verifier, commit)
+    }
+
+    /// Over TLS with certificates on both sides.
+    fn known_by_certificate<T>(
+        &self,
+        host: Host<'_>,
+        identity: &Identity,
+        verifier: Verifier,
+        act: impl FnOnce(&mut Client<'_>) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
         use rsa::pkcs8::EncodePrivateKey as _;
         let key = identity
             .key
@@ -94,14 +120,13 @@ impl Sca {
         };
         let dialer = TlsDialer::new(&relay, options);
         let mut client = Client::over(&dialer, TLS_PORT, None, Kept::Once);
-        self.set_up(&mut client)
-            .map_err(|trouble| match judge.refusal() {
-                Some(refusal) => Trouble::Refused(refusal),
-                None => trouble,
-            })
+        act(&mut client).map_err(|trouble| match judge.refusal() {
+            Some(refusal) => Trouble::Refused(refusal),
+            None => trouble,
+        })
     }
 
-    fn set_up(&self, client: &mut Client<'_>) -> Result<Commit, Trouble> {
+    fn set_up(&self, client: &mut Client<'_>, mebx: Mebx) -> Result<Commit, Trouble> {
         let settings = client.get("AMT_GeneralSettings")?;
         let realm = settings.text_of("DigestRealm").map_err(ClientError::from)?;
         let secret = amt_sim::hex::decode(&digest::a1(ADMIN, realm, PASSWORD)).unwrap_or_default();
@@ -115,16 +140,24 @@ impl Sca {
             "SetAdminAclEntryEx",
             &parameters,
         )?;
-        if !self.is(Misbehaviour::ScaLeavesMebx) {
-            let parameters = [("Password", PASSWORD.to_owned())];
-            called(client, SERVICE, "SetMEBxPassword", &parameters)?;
+        if mebx == Mebx::First {
+            self.set_mebx(client)?;
         }
-        match client.invoke(SERVICE, "CommitChanges", &[]) {
-            Ok(answer) => Ok(Commit::Answered(answer.return_value)),
-            // The ports restart with it: that the answer does not come says nothing.
-            Err(ClientError::Pipe(_) | ClientError::Http(_)) => Ok(Commit::Lost),
-            Err(error) => Err(error.into()),
+        match commit(client)? {
+            Commit::Answered(DATA_MISSING) if mebx == Mebx::WhenAsked => {
+                self.set_mebx(client)?;
+                commit(client)
+            }
+            other => Ok(other),
         }
+    }
+
+    fn set_mebx(&self, client: &mut Client<'_>) -> Result<(), Trouble> {
+        if self.is(Misbehaviour::ScaLeavesMebx) {
+            return Ok(());
+        }
+        let parameters = [("Password", PASSWORD.to_owned())];
+        called(client, SERVICE, "SetMEBxPassword", &parameters)
     }
 
     /// Whether the device takes the password that it was given.
@@ -148,6 +181,15 @@ impl Sca {
         };
         client.get("AMT_GeneralSettings")?;
         Ok(())
+    }
+}
+
+fn commit(client: &mut Client<'_>) -> Result<Commit, Trouble> {
+    match client.invoke(SERVICE, "CommitChanges", &[]) {
+        Ok(answer) => Ok(Commit::Answered(answer.return_value)),
+        // The ports restart with it: that the answer does not come says nothing.
+        Err(ClientError::Pipe(_) | ClientError::Http(_)) => Ok(Commit::Lost),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -21,15 +21,18 @@ use super::door::{Behind, Door, Latch};
 use super::external::{Scratch, last_line, process};
 use super::extract::{Extract, Output, extract};
 use super::process::{Ended, Invocation, Live, Printed};
-use super::{Service, Target, Telling, telling};
+use super::{Programs, Service, Target, TargetError, Telling, telling};
 use crate::fact::{Fact, Truth};
 use crate::role::certificates::CertificateForm;
 use crate::role::{Ending, Process};
 use crate::scenario::placeholder::{ServiceValues, Told, Values};
-use crate::scenario::{HelloForm, Outcome, Scenario, StepKind};
+use crate::scenario::{HelloForm, Outcome, Scenario, StepKind, Template};
 
 /// Password of the PFX file in `{ca}`.
 const PFX_PASSWORD: &str = "P@ssw0rd1";
+
+/// That of the bundled SCA.
+const SUFFIX: &str = "corp.example";
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -60,9 +63,18 @@ impl ExternalApplication {
 
     /// Why this story cannot be told with a real application.
     pub fn cannot(&self, scenario: &Scenario) -> Option<String> {
+        let suffix = self.service.suffix.as_deref();
+        let another = self.service.trust.is_some() || suffix.is_some_and(|name| name != SUFFIX);
         scenario.steps.iter().find_map(|step| {
-            let StepKind::Do { order, .. } = &step.kind else {
-                return None;
+            let order = match &step.kind {
+                StepKind::Do { order, .. } => order,
+                StepKind::Expect { expectation, .. } => {
+                    let named = another && expectation.asks_for(Fact::RECORD_NAME);
+                    return named.then(|| {
+                        "it is about the name in the certificate of the bundled SCA".to_owned()
+                    });
+                }
+                _ => return None,
             };
             if order.certificate != CertificateForm::Good {
                 return Some(
@@ -78,12 +90,24 @@ impl ExternalApplication {
         })
     }
 
+    /// The SCA that comes with the harness, as a program of its own.
+    pub fn bundled() -> Result<Self, TargetError> {
+        let target = Target::find("reference-sca")?;
+        let program = Programs::default().locate(&target)?;
+        let unfit = || TargetError::Unknown {
+            name: target.name.clone(),
+            suggestion: None,
+        };
+        let service = target.service.clone().ok_or_else(unfit)?;
+        Ok(Self::new(target, service, Some(program), Reach::Loopback))
+    }
+
     /// What one run needs, before there is a device.
     pub fn site(&self) -> Result<Site<'_>, String> {
         let scratch = Scratch::new().map_err(|error| format!("no scratch folder: {error}"))?;
         let suffix = self.service.suffix.clone();
         let folder = scratch.path.join("ca");
-        let own = authority(&folder, suffix.as_deref().unwrap_or("corp.example"))
+        let own = authority(&folder, suffix.as_deref().unwrap_or(SUFFIX))
             .map_err(|error| format!("{}: {error}", folder.display()))?;
         let root = self.service.trust.as_deref().unwrap_or(&own);
         let bytes = fs::read(root).map_err(|error| format!("{}: {error}", root.display()))?;
@@ -141,7 +165,8 @@ fn free_port() -> Result<(u16, UdpSocket), String> {
 
 /// Writes the project's own provisioning certificate for a name below the suffix; the path of its root.
 fn authority(folder: &Path, suffix: &str) -> Result<PathBuf, String> {
-    let identity = ProvisioningIdentity::for_name(suffix).map_err(|error| error.to_string())?;
+    let name = format!("mc.{suffix}");
+    let identity = ProvisioningIdentity::for_name(&name).map_err(|error| error.to_string())?;
     let pfx = keystore::pfx(&identity, PFX_PASSWORD).map_err(|error| error.to_string())?;
     let root = folder.join("root.pem");
     let mut files = vec![
@@ -194,6 +219,8 @@ struct Started {
 /// What the console has ordered.
 #[derive(Debug, Clone, Default)]
 pub struct Ordered {
+    /// Whether the console named this machine at all.
+    pub named: bool,
     pub otp: String,
     pub other_uuid: String,
     pub other_otp: String,
@@ -277,7 +304,10 @@ impl Site<'_> {
         };
         for telling in &service.told {
             if let Telling::File { path, text } = telling {
-                telling::write(path, text, values)?;
+                match ordered.named {
+                    true => telling::write(path, text, values)?,
+                    false => telling::write(path, &Template::default(), values)?,
+                }
             }
         }
         if self.started.is_none() {
@@ -296,23 +326,15 @@ impl Site<'_> {
         for telling in &service.told {
             match telling {
                 Telling::File { .. } => {}
+                _ if !ordered.named => {}
                 Telling::Command(args) => {
                     let program = application.program.as_deref().ok_or(
                         "told by a command, but nothing says which program: give `program`",
                     )?;
                     telling::command(&application.target, program, args, values)?;
                 }
-                Telling::Http {
-                    method,
-                    url,
-                    headers,
-                    body,
-                } => {
-                    let headers: Vec<(String, String)> = headers
-                        .iter()
-                        .map(|(name, value)| (name.clone(), value.fill(values)))
-                        .collect();
-                    telling::request(method, &url.fill(values), &headers, &body.fill(values))?;
+                Telling::Http(request) => {
+                    telling::Call::of(request, values).make()?;
                 }
             }
         }

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::application::next_address;
 use super::extract::{Output, extract, find_json};
 use super::process::{Ended, Finished, Front, Invocation, run};
-use super::{CommandLine, Side, Stream, Target};
+use super::{CommandLine, Side, Stream, Target, telling};
 use crate::fact::{Fact, Facts, Truth};
 use crate::role::{ActionReport, Ending, Process, Wanted};
 use crate::scenario::placeholder::{Told, Values};
@@ -50,6 +50,45 @@ impl ExternalAgent {
 
     /// Runs every command that reports something wanted.
     pub fn discover(&self, device: &SharedDevice, seed: u64, wanted: &Wanted) -> ActionReport {
+        let wants = |command: &CommandLine| {
+            let reports = command.facts.keys().map(|fact| fact.feature());
+            !reports.collect::<BTreeSet<_>>().is_disjoint(wanted)
+        };
+        let told = Told::default();
+        let mut report = self.perform(Action::AgentDiscover, device, seed, told, wants);
+        let mapped = self.target.mapped();
+        report.unmapped = Fact::ALL
+            .iter()
+            .copied()
+            .filter(|fact| wanted.contains(&fact.feature()) && !mapped.contains(fact))
+            .collect();
+        report
+    }
+
+    /// Runs the commands that begin set-up over the network, or call it off.
+    pub fn set_up(
+        &self,
+        action: Action,
+        device: &SharedDevice,
+        seed: u64,
+        otp: Option<&str>,
+    ) -> ActionReport {
+        let told = Told {
+            otp: otp.unwrap_or_default().to_owned(),
+            ..Told::default()
+        };
+        let wants = |command: &CommandLine| otp.is_some() || !command.needs_otp;
+        self.perform(action, device, seed, told, wants)
+    }
+
+    fn perform(
+        &self,
+        action: Action,
+        device: &SharedDevice,
+        seed: u64,
+        mut told: Told,
+        wants: impl Fn(&CommandLine) -> bool,
+    ) -> ActionReport {
         let mut report = ActionReport::done(Facts::new());
         let scratch = match Scratch::new() {
             Ok(scratch) => scratch,
@@ -67,11 +106,9 @@ impl ExternalAgent {
                 }
             }
         };
-        let told = Told {
-            address: reached
-                .as_ref()
-                .map_or(String::new(), |ports| ports.address().to_string()),
-        };
+        if let Some(ports) = &reached {
+            told.address = ports.address().to_string();
+        }
         let truth = device.with(None, |device| Truth::of(device));
         let scratch_text = scratch.path.to_string_lossy();
         let conformance = std::env::current_exe().unwrap_or_default();
@@ -85,11 +122,13 @@ impl ExternalAgent {
             told: &told,
         };
         for command in &self.target.commands {
-            let reports: BTreeSet<_> = command.facts.keys().map(|fact| fact.feature()).collect();
-            if command.action != Action::AgentDiscover || reports.is_disjoint(wanted) {
+            if command.action != action || !wants(command) {
                 continue;
             }
-            let invocation = self.invocation(command, values);
+            if let Err(why) = command.tell(values) {
+                return ActionReport::configuration(why);
+            }
+            let invocation = self.target.invocation(&self.program, command, values);
             let front = self.backend.map(|backend| Front {
                 device,
                 backend,
@@ -105,79 +144,112 @@ impl ExternalAgent {
                     return ActionReport::configuration(why);
                 }
             };
-            let written = command.file.as_ref().map(|file| {
-                let text = fs::read(file.fill(values)).unwrap_or_default();
-                String::from_utf8_lossy(&text).into_owned()
-            });
-            self.judge(command, &finished, written, &mut report);
+            self.target.judge(command, &finished, values, &mut report);
             report.processes.push(process(&invocation, finished));
-            if report.ending != Ending::Outcome(Outcome::Done)
-                && report.ending != Ending::Outcome(Outcome::Failed)
-            {
-                break; // It will not get better.
+            let goes_on = match report.ending {
+                Ending::Outcome(Outcome::Done) => true,
+                // What it cannot find out by one command it may by another.
+                Ending::Outcome(Outcome::Failed) => action == Action::AgentDiscover,
+                // It will not get better.
+                _ => false,
+            };
+            if !goes_on {
+                break;
             }
         }
-        let mapped = self.target.mapped();
-        report.unmapped = Fact::ALL
-            .iter()
-            .copied()
-            .filter(|fact| wanted.contains(&fact.feature()) && !mapped.contains(fact))
-            .collect();
         report
     }
+}
 
-    fn invocation(&self, command: &CommandLine, values: Values<'_>) -> Invocation {
-        let environment = self.target.environment.iter();
+impl Target {
+    /// One command of this target.
+    pub(super) fn invocation(
+        &self,
+        program: &Path,
+        command: &CommandLine,
+        values: Values<'_>,
+    ) -> Invocation {
+        let environment = self.environment.iter();
         Invocation {
-            program: self.program.clone(),
+            program: program.to_owned(),
             args: command.args.iter().map(|arg| arg.fill(values)).collect(),
             environment: environment
                 .map(|(key, value)| (key.clone(), value.fill(values)))
                 .collect(),
-            working_directory: self.target.working_directory.fill(values).into(),
-            time_limit: self.target.time_limit,
+            working_directory: self.working_directory.fill(values).into(),
+            time_limit: self.time_limit,
         }
     }
 
-    fn judge(
-        &self,
-        command: &CommandLine,
-        finished: &Finished,
-        written: Option<String>,
-        report: &mut ActionReport,
-    ) {
-        let exit = &self.target.exit;
-        let ending = match finished.ended {
+    /// What this exit means.
+    pub(super) fn ending(&self, finished: &Finished) -> Ending {
+        let exit = &self.exit;
+        match finished.ended {
             Ended::TimeLimit(_) => Ending::Outcome(Outcome::Hung),
             Ended::Exit(code) if exit.done.contains(&code) => Ending::Outcome(Outcome::Done),
             Ended::Exit(code) if exit.not_implemented.contains(&code) => Ending::NotImplemented,
             Ended::Exit(code) if exit.configuration.contains(&code) => {
-                let said = last_line(&finished.stderr)
-                    .or_else(|| last_line(&finished.stdout))
-                    .unwrap_or("it says nothing more");
+                let said = finished.said().unwrap_or("it says nothing more");
                 Ending::Configuration(format!("exit {code}: {said}"))
             }
             Ended::Exit(_) | Ended::Signal(_) => Ending::Outcome(Outcome::Failed),
-        };
+        }
+    }
+
+    /// What came of one command, and what it printed of facts.
+    pub(super) fn judge(
+        &self,
+        command: &CommandLine,
+        finished: &Finished,
+        values: Values<'_>,
+        report: &mut ActionReport,
+    ) {
+        let ending = self.ending(finished);
         if ending != Ending::Outcome(Outcome::Done) {
             report.ending = ending;
-            let said = last_line(&finished.stderr).or_else(|| last_line(&finished.stdout));
-            report.remarks.push(match said {
-                Some(line) => format!("{}: {line}", finished.ended),
-                None => finished.ended.to_string(),
-            });
+            report.remarks.push(finished.remark());
         }
-        let text = match (written, command.stream) {
-            (Some(written), _) => written,
-            (None, Stream::Stdout) => finished.stdout.clone(),
-            (None, Stream::Stderr) => finished.stderr.clone(),
-            (None, Stream::Both) => format!("{}\n{}", finished.stdout, finished.stderr),
-        };
+        let text = command.printed(finished, values);
         // A program that failed may have said something true before.
         let mut found = extract(command.output, &command.facts, &text);
         report.facts.extend(found.facts);
         report.remarks.append(&mut found.remarks);
         report.untranslated.extend(found.untranslated);
+    }
+}
+
+impl CommandLine {
+    /// Writes the files that it is told by.
+    pub(super) fn tell(&self, values: Values<'_>) -> Result<(), String> {
+        let mut files = self.files.iter();
+        files.try_for_each(|(path, text)| telling::write(path, text, values))
+    }
+
+    /// Where its results are.
+    pub(super) fn printed(&self, finished: &Finished, values: Values<'_>) -> String {
+        if let Some(file) = &self.file {
+            let text = fs::read(file.fill(values)).unwrap_or_default();
+            return String::from_utf8_lossy(&text).into_owned();
+        }
+        match self.stream {
+            Stream::Stdout => finished.stdout.clone(),
+            Stream::Stderr => finished.stderr.clone(),
+            Stream::Both => format!("{}\n{}", finished.stdout, finished.stderr),
+        }
+    }
+}
+
+impl Finished {
+    /// Its last words.
+    fn said(&self) -> Option<&str> {
+        last_line(&self.stderr).or_else(|| last_line(&self.stdout))
+    }
+
+    pub(super) fn remark(&self) -> String {
+        match self.said() {
+            Some(line) => format!("{}: {line}", self.ended),
+            None => self.ended.to_string(),
+        }
     }
 }
 

@@ -3,7 +3,11 @@
 //! The format is documented in `docs/targets.md`.
 
 mod application;
+mod beginning;
+mod console;
+mod desk;
 mod door;
+mod errand;
 mod external;
 mod extract;
 mod parse;
@@ -18,14 +22,16 @@ use std::time::Duration;
 use amt_sim::diagnostic::{Diagnostic, closest};
 
 pub use application::{ExternalApplication, Goal, Ordered, Shown, Site, is_operational, serve};
+pub use beginning::Beginning;
+pub use console::{ExternalConsole, Office};
 pub use external::{ExternalAgent, program_version};
 pub use extract::{Extract, Field, Output, Rule, Source};
 pub use parse::parse;
-pub use service::{Service, Telling};
+pub use service::{Request, Service, Telling};
 
 use crate::fact::{Fact, Feature, Value};
 use crate::glob::Glob;
-use crate::scenario::{Action, Template};
+use crate::scenario::{Action, Role, Template};
 use crate::words::words;
 
 /// One real program.
@@ -44,6 +50,8 @@ pub struct Target {
     /// How it tells its own version.
     pub version: Option<VersionCommand>,
     pub has: BTreeSet<Feature>,
+    /// Whose part it has: the agent's, the console's or the SCA's.
+    pub role: Role,
     /// From where it reaches the device.
     pub side: Side,
     /// A command takes this long at most.
@@ -98,12 +106,20 @@ impl Default for ExitCodes {
 #[derive(Debug, Clone)]
 pub struct CommandLine {
     pub action: Action,
+    /// A console that runs already is asked to do it, and no program is run.
+    pub http: Option<Request>,
     pub args: Vec<Template>,
     pub output: Output,
     pub stream: Stream,
     /// A file that the program writes its results to, instead of a stream.
     pub file: Option<Template>,
     pub facts: BTreeMap<Fact, Rule>,
+    /// Files that it reads, written before it is run.
+    pub files: Vec<(Template, Template)>,
+    /// It hands the one-time password over: nothing to do where there is none.
+    pub needs_otp: bool,
+    /// Where a console prints the one-time password that it made.
+    pub otp: Option<Source>,
 }
 
 words! {

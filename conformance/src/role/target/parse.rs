@@ -7,7 +7,7 @@ use amt_sim::diagnostic::Diagnostic;
 use regex::Regex;
 
 use super::extract::{Field, Output, Rule, Source};
-use super::service::parse_service;
+use super::service::{parse_http, parse_service};
 use super::{
     CommandLine, ExitCodes, KnownFailing, Side, Stream, Target, VersionCommand, plain_value,
 };
@@ -16,7 +16,7 @@ use crate::fact::{Fact, Feature, Value};
 use crate::glob::Glob;
 use crate::requirement::word;
 use crate::scenario::placeholder::Scope;
-use crate::scenario::{Action, Template};
+use crate::scenario::{Action, Role, Template};
 
 /// Reads one target file; `file` is only named in messages.
 pub fn parse(file: &str, text: &str) -> Result<Target, Vec<Diagnostic>> {
@@ -35,16 +35,22 @@ fn parse_target(
         true => word(table, findings, "side", Side::named, Side::ALL).unwrap_or(Side::Host),
         false => Side::Host,
     };
+    let role = match table.has("service") {
+        true => Role::Sca,
+        false => parse_role(table, findings),
+    };
     // What a program is told may stand wherever its file has templates.
-    let scope = match (table.has("service"), side) {
-        (true, _) => Scope::Service,
-        (false, Side::Network) => Scope::Network,
-        (false, Side::Host) => Scope::Target,
+    let scope = match (role, side) {
+        (Role::Sca, _) => Scope::Service,
+        (Role::Console, _) => Scope::Console,
+        (_, Side::Network) => Scope::Network,
+        (_, Side::Host) => Scope::Target,
     };
     let name = table.require_string("name");
     let title = table.require_string("title");
-    // A service that runs already is nobody's to start.
-    let program = match scope == Scope::Service && !table.has("program") {
+    // What runs already is nobody's to start.
+    let may_run_already = matches!(scope, Scope::Service | Scope::Console);
+    let program = match may_run_already && !table.has("program") {
         true => Some(Located {
             value: "-".to_owned(),
             span: 0..0,
@@ -84,7 +90,7 @@ fn parse_target(
     let commands = match service {
         // A service is judged by what the device sees of it.
         Some(_) => Vec::new(),
-        None => parse_commands(table, findings, scope),
+        None => parse_commands(table, findings, role, scope),
     };
     let known_failing = parse_known(file, text, table, "known_failing");
     let known_flaky = parse_known(file, text, table, "known_flaky");
@@ -98,6 +104,7 @@ fn parse_target(
         get_it,
         version,
         has: has.iter().map(|feature| feature.value).collect(),
+        role,
         side,
         time_limit,
         as_root,
@@ -112,7 +119,8 @@ fn parse_target(
         known_failing,
         known_flaky,
     };
-    if target.service.is_none() {
+    // What a console does shows in what agent and SCA were told.
+    if target.role == Role::Agent {
         check_features(&target, &has, table, findings);
     }
     Some(target)
@@ -228,20 +236,49 @@ fn parse_output(table: &Table<'_, '_>, findings: &Findings) -> Output {
     word(table, findings, "output", Output::named, Output::ALL).unwrap_or(Output::Text)
 }
 
-fn parse_commands(table: &Table<'_, '_>, findings: &Findings, scope: Scope) -> Vec<CommandLine> {
+/// The part of an agent or a console; an SCA has its table instead.
+fn parse_role(table: &Table<'_, '_>, findings: &Findings) -> Role {
+    const PARTS: &[Role] = &[Role::Agent, Role::Console];
+    if !table.has("role") {
+        return Role::Agent;
+    }
+    let named = |text: &str| Role::named(text).filter(|role| PARTS.contains(role));
+    word(table, findings, "role", named, PARTS).unwrap_or(Role::Agent)
+}
+
+/// What a program with that part can be run for.
+fn steps(role: Role) -> &'static [Action] {
+    match role {
+        Role::Console => &[Action::ConsoleOrder, Action::AgentStart, Action::AgentStop],
+        _ => &[Action::AgentDiscover, Action::AgentStart, Action::AgentStop],
+    }
+}
+
+fn parse_commands(
+    table: &Table<'_, '_>,
+    findings: &Findings,
+    role: Role,
+    scope: Scope,
+) -> Vec<CommandLine> {
     let mut commands = Vec::new();
     for entry in table.tables("command") {
-        let action = word(
-            &entry,
-            findings,
-            "for",
-            Action::named,
-            &[Action::AgentDiscover],
-        );
-        if action == Some(Action::ConsoleAsk) {
-            findings.add(entry.span(), "the console is the harness's own");
+        let place = entry.span();
+        let action = word(&entry, findings, "for", Action::named, steps(role));
+        if let Some(action) = action.filter(|action| !steps(role).contains(action)) {
+            match action {
+                Action::ConsoleAsk => findings.add(place, "the console is the harness's own"),
+                _ => findings.add(
+                    place,
+                    format!("this program, {role}, has no part in `{action}`"),
+                ),
+            }
         }
-        let args = parse_args(&entry, findings, scope);
+        let asks = role == Role::Console && entry.has("http");
+        let http = asks.then(|| parse_http(&entry, findings, scope)).flatten();
+        let args = match asks {
+            true => Vec::new(),
+            false => parse_args(&entry, findings, scope),
+        };
         let output = parse_output(&entry, findings);
         let stream = if entry.has("stream") {
             word(&entry, findings, "stream", Stream::named, Stream::ALL)
@@ -251,19 +288,31 @@ fn parse_commands(table: &Table<'_, '_>, findings: &Findings, scope: Scope) -> V
         let file = entry
             .string("file")
             .and_then(|text| template(&text, findings, scope));
-        let facts = match output {
-            Output::Facts => reported_facts(&entry, findings),
+        let facts = match (role, output) {
+            (Role::Console, _) => BTreeMap::new(),
+            (_, Output::Facts) => reported_facts(&entry, findings),
             _ => parse_facts(&entry, findings, output),
         };
+        let files = parse_files(&entry, findings, scope);
+        let needs_otp = entry.flag("needs_otp").is_some_and(|flag| flag.value);
+        let otp = entry.table("otp").and_then(|table| {
+            let source = parse_source(&table, findings, output);
+            table.finish();
+            source
+        });
         entry.finish();
         if let (Some(action), Some(stream)) = (action, stream) {
             commands.push(CommandLine {
                 action,
+                http,
                 args,
                 output,
                 stream,
                 file,
                 facts,
+                files,
+                needs_otp,
+                otp,
             });
         }
     }
@@ -271,6 +320,25 @@ fn parse_commands(table: &Table<'_, '_>, findings: &Findings, scope: Scope) -> V
         findings.add(0..0, "a target without a [[command]] can do nothing");
     }
     commands
+}
+
+/// `[[command.write]]`: files that the program reads.
+fn parse_files(
+    entry: &Table<'_, '_>,
+    findings: &Findings,
+    scope: Scope,
+) -> Vec<(Template, Template)> {
+    let mut files = Vec::new();
+    for table in entry.tables("write") {
+        let path = table.require_string("file");
+        let text = table.require_string("text");
+        table.finish();
+        if let Some((path, text)) = path.zip(text) {
+            let path = template(&path, findings, scope);
+            files.extend(path.zip(template(&text, findings, scope)));
+        }
+    }
+    files
 }
 
 /// `reports = ["version", ...]` of a program that prints our own names.
@@ -600,6 +668,38 @@ control-mode = { json = "mode", map = { "not activated" = "none" }, otherwise = 
     fn a_dotted_name_wants_quotes() {
         let bad = GOOD.replace("version = {", "wired.mac = {");
         insta::assert_snapshot!(shown(&bad));
+    }
+
+    const CONSOLE: &str = r#"
+name = "mine"
+title = "A console of mine"
+program = "mine"
+role = "console"
+has = ["network-setup"]
+
+[[command]]
+for = "console.order"
+args = ["order", "{machine.uuid}", "--agent", "{agent}"]
+[command.otp]
+regex = 'password (.*)'
+[[command.write]]
+file = "{scratch}/where"
+text = "{sca}"
+"#;
+
+    #[test]
+    fn a_console_is_read() {
+        let target = parse("mine.toml", CONSOLE).unwrap();
+        assert_eq!(target.role, Role::Console);
+        assert!(target.commands[0].otp.is_some());
+        assert_eq!(target.commands[0].files.len(), 1);
+    }
+
+    #[test]
+    fn a_console_and_an_agent_have_parts_of_their_own() {
+        let console = CONSOLE.replace("console.order", "agent.discover");
+        let agent = GOOD.replace("--json\"]", "{agent}\", \"{otp}\"]");
+        insta::assert_snapshot!(format!("{}\n\n{}", shown(&console), shown(&agent)));
     }
 
     #[test]

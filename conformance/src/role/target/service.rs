@@ -55,7 +55,7 @@ impl Service {
         let says = |template: &Template| template.has(Place::OtherUuid);
         self.told.iter().any(|telling| match telling {
             Telling::Command(args) => args.iter().any(says),
-            Telling::Http { url, body, .. } => says(url) || says(body),
+            Telling::Http(request) => says(&request.url) || says(&request.body),
             Telling::File { path, text } => says(path) || says(text),
         })
     }
@@ -67,14 +67,18 @@ pub enum Telling {
     /// The target's own program with these arguments, to its end.
     Command(Vec<Template>),
     /// A request over HTTP or HTTPS; anything but 2xx is a mistake of the set-up.
-    Http {
-        method: String,
-        url: Template,
-        headers: Vec<(String, Template)>,
-        body: Template,
-    },
+    Http(Request),
     /// A file that it reads, written before it is started.
     File { path: Template, text: Template },
+}
+
+/// One request over HTTP or HTTPS.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    pub url: Template,
+    pub headers: Vec<(String, Template)>,
+    pub body: Template,
 }
 
 pub(super) fn parse_service(table: &Table<'_, '_>, findings: &Findings) -> Option<Service> {
@@ -156,7 +160,7 @@ fn parse_told(table: &Table<'_, '_>, findings: &Findings) -> Vec<Telling> {
                 findings,
                 Scope::Service,
             ))),
-            ["http"] => parse_http(&entry, findings),
+            ["http"] => parse_http(&entry, findings, Scope::Service).map(Telling::Http),
             ["file"] => {
                 let path = entry.string("file");
                 let text = entry.require_string("text");
@@ -185,7 +189,11 @@ fn parse_told(table: &Table<'_, '_>, findings: &Findings) -> Vec<Telling> {
 }
 
 /// `http = "POST http://127.0.0.1:8080/devices"`, `body`, `headers`.
-fn parse_http(entry: &Table<'_, '_>, findings: &Findings) -> Option<Telling> {
+pub(super) fn parse_http(
+    entry: &Table<'_, '_>,
+    findings: &Findings,
+    scope: Scope,
+) -> Option<Request> {
     let request = entry.string("http")?;
     let body = entry.string("body").unwrap_or(Located {
         value: String::new(),
@@ -202,7 +210,7 @@ fn parse_http(entry: &Table<'_, '_>, findings: &Findings) -> Option<Telling> {
                 findings.add(key.span, "not the name of a header");
                 continue;
             }
-            headers.extend(template(&text, findings, Scope::Service).map(|text| (key.value, text)));
+            headers.extend(template(&text, findings, scope).map(|text| (key.value, text)));
         }
     }
     let Some((method, url)) = request.value.split_once(' ') else {
@@ -225,10 +233,10 @@ fn parse_http(entry: &Table<'_, '_>, findings: &Findings) -> Option<Telling> {
         span: request.span.start + method.len() + 1..request.span.end,
         value: url.to_owned(),
     };
-    Some(Telling::Http {
+    Some(Request {
         method,
-        url: template(&url, findings, Scope::Service)?,
+        url: template(&url, findings, scope)?,
         headers,
-        body: template(&body, findings, Scope::Service)?,
+        body: template(&body, findings, scope)?,
     })
 }

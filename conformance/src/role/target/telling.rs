@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Target;
 use super::process::{Ended, Invocation, run};
+use super::service::Request;
 use crate::scenario::Template;
 use crate::scenario::placeholder::Values;
 use crate::wire::http;
@@ -54,31 +55,55 @@ pub(super) fn command(
     }
 }
 
-/// One request; an answer of 2xx is success.
-pub(super) fn request(
-    method: &str,
-    url: &str,
-    headers: &[(String, String)],
-    body: &str,
-) -> Result<(), String> {
-    let address = Url::parse(url)?;
-    let ip = resolve(&address)?;
-    let tcp = TcpDialer::new(ip);
-    let answer = match address.secure {
-        // It is the user's own service, at an address that the user wrote down.
-        true => ask(
-            &TlsDialer::new(&tcp, TlsOptions::default()),
-            &address,
+/// A request with everything filled in.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) method: String,
+    pub(super) url: String,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Call {
+    pub(super) fn of(request: &Request, values: Values<'_>) -> Self {
+        let headers = request.headers.iter();
+        Self {
+            method: request.method.clone(),
+            url: request.url.fill(values),
+            headers: headers
+                .map(|(name, value)| (name.clone(), value.fill(values)))
+                .collect(),
+            body: request.body.fill(values),
+        }
+    }
+
+    /// The text of the answer; one of 2xx is success.
+    pub(super) fn make(&self) -> Result<String, String> {
+        let Self {
             method,
+            url,
             headers,
             body,
-        ),
-        false => ask(&tcp, &address, method, headers, body),
-    };
-    let answer = answer.map_err(|error| format!("{method} {url}: {error}"))?;
-    match answer.status {
-        200..300 => Ok(()),
-        status => Err(format!("{method} {url}: {status} {}", answer.reason)),
+        } = self;
+        let address = Url::parse(url)?;
+        let ip = resolve(&address)?;
+        let tcp = TcpDialer::new(ip);
+        let answer = match address.secure {
+            // It is the user's own service, at an address that the user wrote down.
+            true => ask(
+                &TlsDialer::new(&tcp, TlsOptions::default()),
+                &address,
+                method,
+                headers,
+                body,
+            ),
+            false => ask(&tcp, &address, method, headers, body),
+        };
+        let answer = answer.map_err(|error| format!("{method} {url}: {error}"))?;
+        match answer.status {
+            200..300 => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
+            status => Err(format!("{method} {url}: {status} {}", answer.reason)),
+        }
     }
 }
 
@@ -234,8 +259,13 @@ mod tests {
             String::from_utf8(seen).unwrap()
         });
         let url = format!("http://127.0.0.1:{port}/devices");
-        let headers = [("X-Key".to_owned(), "secret".to_owned())];
-        let told = request("POST", &url, &headers, "{\"otp\":1}");
+        let call = Call {
+            method: "POST".to_owned(),
+            url,
+            headers: vec![("X-Key".to_owned(), "secret".to_owned())],
+            body: "{\"otp\":1}".to_owned(),
+        };
+        let told = call.make();
         assert_eq!(told.is_ok(), good, "{told:?}");
         let seen = asked.join().unwrap();
         assert!(seen.starts_with("POST /devices HTTP/1.1\r\n"), "{seen}");

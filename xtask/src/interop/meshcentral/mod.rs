@@ -11,6 +11,7 @@ mod hello;
 mod life;
 mod namespace;
 mod server;
+mod stories;
 
 use anyhow::{Context, Result};
 
@@ -43,6 +44,10 @@ pub(crate) fn checks(bench: &Bench, table: &mut Table) {
             return tools::unavailable(table, PROGRAM, tools::MESHCENTRAL, "namespaces", &error);
         }
     };
+    let title = "conformance run --target meshcentral";
+    table.run(PROGRAM, tools::MESHCENTRAL, title, || {
+        stories::run(&bench.programs.conformance, &package)
+    });
     let start = Start {
         package: &package,
         amt_sim: &bench.programs.amt_sim,
