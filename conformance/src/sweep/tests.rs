@@ -129,7 +129,7 @@ fn every_layer_is_spoilt_and_honest_roles_survive(#[case] run: &str, #[case] lay
         };
         let plan = Plan::new(&library, &ledger, &choice).unwrap();
         let scope = Scope {
-            limit: 12,
+            limit: 6,
             several: 0,
             ..scope(None, &[*layer])
         };
