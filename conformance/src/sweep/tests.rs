@@ -152,13 +152,13 @@ fn every_layer_is_spoilt_and_honest_roles_survive(#[case] run: &str, #[case] lay
     THROUGH_THE_HOST,
     Misbehaviour::AgentChecksModeOnly,
     Layer::State,
-    "says that it is done"
+    "tells a `secure.conclusion` that is not so"
 )]
 #[case(
     THROUGH_THE_HOST,
     Misbehaviour::AgentTakesLossForSuccess,
     Layer::Power,
-    "says that it is done"
+    "tells a `secure.conclusion` that is not so"
 )]
 #[case(
     THROUGH_THE_HOST,
