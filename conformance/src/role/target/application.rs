@@ -304,7 +304,7 @@ impl Site<'_> {
         if self.started.is_none() {
             let mut started = self.open(device)?;
             if let (Some(program), Some(args)) = (&application.program, &service.args) {
-                started.live = Some(application.start(program, args, values)?);
+                started.live = Some(application.target.start(program, args, values)?);
             }
             let hello = self.hello()?;
             ready(service, started.live.as_mut().map(|(live, _)| live), hello)?;
@@ -592,30 +592,6 @@ pub fn serve(device: &SharedDevice) -> Result<LocalPorts, String> {
 
 pub fn is_operational(mode: Mode) -> bool {
     matches!(mode, Mode::Admin | Mode::Client)
-}
-
-impl ExternalApplication {
-    fn start(
-        &self,
-        program: &Path,
-        args: &[crate::scenario::Template],
-        values: Values<'_>,
-    ) -> Result<(Live, Invocation), String> {
-        let target = &self.target;
-        let environment = target.environment.iter();
-        let invocation = Invocation {
-            program: program.to_owned(),
-            args: args.iter().map(|arg| arg.fill(values)).collect(),
-            environment: environment
-                .map(|(key, value)| (key.clone(), value.fill(values)))
-                .collect(),
-            working_directory: target.working_directory.fill(values).into(),
-            time_limit: target.time_limit,
-        };
-        let live = Live::start(&invocation, None)
-            .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
-        Ok((live, invocation))
-    }
 }
 
 /// Waits until the application takes Hello messages.

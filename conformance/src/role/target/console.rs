@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::desk::Desk;
 use super::errand::{Done, Over, Work};
 use super::external::Scratch;
-use super::extract::{Output, find_json};
 use super::telling::Call;
 use super::{CommandLine, Target};
 use crate::fact::{Facts, Truth};
@@ -317,10 +316,7 @@ fn no_desk(error: std::io::Error) -> String {
 
 /// The one-time password in what it printed.
 fn read(command: &CommandLine, source: &super::Source, text: &str) -> Result<String, String> {
-    let document = match command.output {
-        Output::Text => Value::Null,
-        Output::Json | Output::Facts => find_json(text).unwrap_or_default(),
-    };
+    let document = command.output.document(text).unwrap_or_default();
     match source.read(text, &document)? {
         Some(Value::String(otp)) if !otp.is_empty() => Ok(otp),
         _ => Err("it printed no one-time password".to_owned()),

@@ -47,9 +47,7 @@ impl Work {
         command: &CommandLine,
         values: Values<'_>,
     ) -> Result<Self, String> {
-        let invocation = target.invocation(program, command, values);
-        let live = Live::start(&invocation, None)
-            .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+        let (live, invocation) = target.start(program, &command.args, values)?;
         Ok(Self::Runs(live, invocation))
     }
 

@@ -15,8 +15,8 @@ use amt_sim::host::{LocalPorts, SharedDevice};
 use serde_json::Value;
 
 use super::application::next_address;
-use super::extract::{Output, extract, find_json};
-use super::process::{Ended, Finished, Front, Invocation, run};
+use super::extract::extract;
+use super::process::{Ended, Finished, Front, Invocation, Live, run};
 use super::{CommandLine, Side, Stream, Target, telling};
 use crate::fact::{Fact, Facts, Truth};
 use crate::role::{ActionReport, Ending, Process, Wanted};
@@ -128,7 +128,7 @@ impl ExternalAgent {
             if let Err(why) = command.tell(values) {
                 return ActionReport::configuration(why);
             }
-            let invocation = self.target.invocation(&self.program, command, values);
+            let invocation = self.target.invocation(&self.program, &command.args, values);
             let front = self.backend.map(|backend| Front {
                 device,
                 backend,
@@ -162,23 +162,35 @@ impl ExternalAgent {
 }
 
 impl Target {
-    /// One command of this target.
+    /// The target's program with these arguments.
     pub(super) fn invocation(
         &self,
         program: &Path,
-        command: &CommandLine,
+        args: &[Template],
         values: Values<'_>,
     ) -> Invocation {
         let environment = self.environment.iter();
         Invocation {
             program: program.to_owned(),
-            args: command.args.iter().map(|arg| arg.fill(values)).collect(),
+            args: args.iter().map(|arg| arg.fill(values)).collect(),
             environment: environment
                 .map(|(key, value)| (key.clone(), value.fill(values)))
                 .collect(),
             working_directory: self.working_directory.fill(values).into(),
             time_limit: self.time_limit,
         }
+    }
+
+    /// Begins to run it, without a device node.
+    pub(super) fn start(
+        &self,
+        program: &Path,
+        args: &[Template],
+        values: Values<'_>,
+    ) -> Result<(Live, Invocation), String> {
+        let invocation = self.invocation(program, args, values);
+        let live = Live::start(&invocation, None).map_err(|error| not_run(program, &error))?;
+        Ok((live, invocation))
     }
 
     /// What this exit means.
@@ -241,7 +253,7 @@ impl CommandLine {
 
 impl Finished {
     /// Its last words.
-    fn said(&self) -> Option<&str> {
+    pub(super) fn said(&self) -> Option<&str> {
         last_line(&self.stderr).or_else(|| last_line(&self.stdout))
     }
 
@@ -269,16 +281,17 @@ pub fn program_version(target: &Target, program: &Path) -> Result<String, String
     };
     let finished = run(&invocation, None).map_err(|error| error.to_string())?;
     let text = format!("{}\n{}", finished.stdout, finished.stderr);
-    let document = match version.output {
-        Output::Text => Value::Null,
-        Output::Json | Output::Facts => find_json(&finished.stdout).unwrap_or_default(),
-    };
+    let document = version.output.document(&finished.stdout).unwrap_or_default();
     match version.source.read(&text, &document) {
         Ok(Some(Value::String(text))) => Ok(text),
         Ok(Some(other)) => Ok(other.to_string()),
         Ok(None) => Err(format!("{}; no version in its output", finished.ended)),
         Err(why) => Err(why),
     }
+}
+
+pub(super) fn not_run(program: &Path, error: &io::Error) -> String {
+    format!("cannot run {}: {error}", program.display())
 }
 
 pub(super) fn process(invocation: &Invocation, finished: Finished) -> Process {

@@ -19,6 +19,16 @@ words! {
     }
 }
 
+impl Output {
+    /// The document in what a program printed; nothing if one was promised and there is none.
+    pub(super) fn document(self, text: &str) -> Option<Value> {
+        match self {
+            Self::Text => Some(Value::Null),
+            Self::Json | Self::Facts => find_json(text),
+        }
+    }
+}
+
 /// How one fact is read.
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -73,15 +83,9 @@ pub struct Extract {
 /// Reads everything that the rules ask for.
 pub fn extract(output: Output, rules: &BTreeMap<Fact, Rule>, text: &str) -> Extract {
     let mut extract = Extract::default();
-    let document = match output {
-        Output::Text => Value::Null,
-        Output::Json | Output::Facts => match find_json(text) {
-            Some(document) => document,
-            None => {
-                extract.remarks.push("its output is not JSON".to_owned());
-                return extract;
-            }
-        },
+    let Some(document) = output.document(text) else {
+        extract.remarks.push("its output is not JSON".to_owned());
+        return extract;
     };
     for (fact, rule) in rules {
         let found = match output {
@@ -112,7 +116,7 @@ pub fn extract(output: Output, rules: &BTreeMap<Fact, Rule>, text: &str) -> Extr
 }
 
 /// The first JSON object or array in the text.
-pub(super) fn find_json(text: &str) -> Option<Value> {
+fn find_json(text: &str) -> Option<Value> {
     let mut from = 0;
     while let Some(at) = text[from..].find(['{', '[']) {
         let start = from + at;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Target;
-use super::process::{Ended, Invocation, run};
+use super::external::not_run;
+use super::process::{Ended, run};
 use super::service::Request;
 use crate::scenario::Template;
 use crate::scenario::placeholder::Values;
@@ -30,25 +31,12 @@ pub(super) fn command(
     args: &[Template],
     values: Values<'_>,
 ) -> Result<(), String> {
-    let invocation = Invocation {
-        program: program.to_owned(),
-        args: args.iter().map(|arg| arg.fill(values)).collect(),
-        environment: target
-            .environment
-            .iter()
-            .map(|(key, value)| (key.clone(), value.fill(values)))
-            .collect(),
-        working_directory: target.working_directory.fill(values).into(),
-        time_limit: target.time_limit,
-    };
-    let finished = run(&invocation, None)
-        .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+    let invocation = target.invocation(program, args, values);
+    let finished = run(&invocation, None).map_err(|error| not_run(program, &error))?;
     match finished.ended {
         Ended::Exit(code) if target.exit.done.contains(&code) => Ok(()),
         ended => {
-            let said = super::external::last_line(&finished.stderr)
-                .or_else(|| super::external::last_line(&finished.stdout))
-                .unwrap_or("it says nothing more");
+            let said = finished.said().unwrap_or("it says nothing more");
             let words = invocation.args.join(" ");
             Err(format!("`{} {words}`: {ended}: {said}", program.display()))
         }
