@@ -9,6 +9,7 @@ mod player;
 mod script;
 #[cfg(test)]
 mod tests;
+mod wsman;
 
 pub use player::{Mismatch, Prober};
 pub use script::Script;

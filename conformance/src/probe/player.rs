@@ -8,6 +8,7 @@ use amt_sim::{Errno, HandleId};
 
 use super::bytes::{self, Bytes, Kept};
 use super::script::{Answer, Place, Refused, Script, Verb};
+use super::wsman::Session;
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
 use crate::wire::{Pipe, PipeError};
@@ -19,6 +20,7 @@ pub struct Prober {
     open: BTreeMap<String, Connection>,
     current: String,
     kept: Kept,
+    wsman: Session,
     /// Nothing that he sends goes out: how the harness sees that his checks can fail.
     mute: bool,
 }
@@ -44,7 +46,7 @@ pub struct Mismatch {
 }
 
 /// What a line expected, and what was instead.
-type Wrong = (String, String);
+pub(super) type Wrong = (String, String);
 
 impl Prober {
     /// An answer that takes longer does not come. Firmware answers within a second unless a profile says otherwise.
@@ -58,6 +60,7 @@ impl Prober {
             open: BTreeMap::new(),
             current: String::new(),
             kept: Kept::new(),
+            wsman: Session::default(),
             mute: false,
         }
     }
@@ -125,6 +128,10 @@ impl Prober {
                 let name = std::mem::take(&mut self.current);
                 self.leave(&name);
                 Ok(())
+            }
+            Verb::Wsman(line) => {
+                self.wsman
+                    .play(line, &self.device, &mut self.kept, values, self.mute)
             }
             Verb::Wait(time) => {
                 crate::role::Clock::pause(&self.device, *time);
@@ -308,7 +315,7 @@ impl Drop for Prober {
     }
 }
 
-fn wrong(expected: &str, actual: &str) -> Wrong {
+pub(super) fn wrong(expected: &str, actual: &str) -> Wrong {
     (expected.to_owned(), actual.to_owned())
 }
 

@@ -20,8 +20,9 @@
 //! | `end`                       | nothing more will be sent to a port                                         |
 //! | `close`                     | closes the connection                                                       |
 //! | `wait 10s`                  | time passes                                                                 |
+//! | `wsman lme as admin PW`, `get CLASS`, ... | WS-Management: see [`wsman`]                                  |
 //!
-//! [`Bytes`](super::bytes) says how bytes are written.
+//! [`Bytes`](super::bytes) says how bytes are written, [`wsman`] which lines speak WS-Management.
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use amt_sim::device::Interface;
 use amt_sim::{ClientKind, Errno, Guid};
 
 use super::bytes::Bytes;
+use super::wsman;
 use crate::document::{Findings, Located, parse_duration};
 
 /// What is said, and what must be answered.
@@ -72,6 +74,7 @@ pub enum Verb {
     End,
     Close,
     Wait(Duration),
+    Wsman(wsman::Line),
 }
 
 /// To whom one can connect.
@@ -101,7 +104,11 @@ pub enum Answer {
 impl Verb {
     /// Whether something must be so.
     pub(super) const fn judges(&self) -> bool {
-        matches!(self, Self::Answer { .. }) || self.is_refused()
+        match self {
+            Self::Wsman(line) => line.judges(),
+            Self::Answer { .. } => true,
+            _ => self.is_refused(),
+        }
     }
 
     /// Whether it must fail.
@@ -109,7 +116,12 @@ impl Verb {
         match self {
             Self::Open { refused, .. } | Self::Send { refused, .. } => refused.is_some(),
             Self::Connect { refused, .. } => refused.is_some(),
-            Self::Answer { .. } | Self::On(_) | Self::End | Self::Close | Self::Wait(_) => false,
+            Self::Answer { .. }
+            | Self::On(_)
+            | Self::End
+            | Self::Close
+            | Self::Wait(_)
+            | Self::Wsman(_) => false,
         }
     }
 }
@@ -158,9 +170,9 @@ impl Script {
 }
 
 /// What is wrong with a line.
-struct Wrong {
-    message: String,
-    help: Option<String>,
+pub struct Wrong {
+    pub(super) message: String,
+    pub(super) help: Option<String>,
 }
 
 impl From<String> for Wrong {
@@ -224,7 +236,7 @@ impl Reader {
                 }
                 _ => match word.strip_prefix('<') {
                     Some(room) => answer(room, rest)?,
-                    None => return Err(unknown(word, "line begins with", &VERBS)),
+                    None => self.wsman(word, rest)?,
                 },
             };
         self.lines.push(Line {
@@ -233,6 +245,28 @@ impl Reader {
             verb,
         });
         Ok(())
+    }
+
+    /// What follows a request may say what must come of it, with properties and the like between them.
+    fn wsman(&mut self, word: &str, rest: &str) -> Result<Verb, Wrong> {
+        let Some(line) = wsman::parse(word, rest) else {
+            let known: Vec<&str> = VERBS.into_iter().chain(wsman::VERBS).collect();
+            return Err(unknown(word, "line begins with", &known));
+        };
+        let line = line?;
+        if line.is_outcome() {
+            let asked = self
+                .lines
+                .iter_mut()
+                .rev()
+                .find_map(|line| match &mut line.verb {
+                    Verb::Wsman(wsman::Line::Ask { judged, .. }) => Some(judged),
+                    _ => None,
+                });
+            let nobody = || format!("`{word}` stands below a request, in the same step");
+            *asked.ok_or_else(nobody)? = true;
+        }
+        Ok(Verb::Wsman(line))
     }
 
     /// `= EBUSY` belongs to the line before it.
@@ -336,7 +370,7 @@ impl Place {
     }
 }
 
-fn unknown(word: &str, what: &str, known: &[&str]) -> Wrong {
+pub(super) fn unknown(word: &str, what: &str, known: &[&str]) -> Wrong {
     let near = amt_sim::diagnostic::closest(word, known.iter().copied());
     Wrong {
         message: format!("no {what} `{word}`"),
