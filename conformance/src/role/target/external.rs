@@ -281,7 +281,10 @@ pub fn program_version(target: &Target, program: &Path) -> Result<String, String
     };
     let finished = run(&invocation, None).map_err(|error| error.to_string())?;
     let text = format!("{}\n{}", finished.stdout, finished.stderr);
-    let document = version.output.document(&finished.stdout).unwrap_or_default();
+    let document = version
+        .output
+        .document(&finished.stdout)
+        .unwrap_or_default();
     match version.source.read(&text, &document) {
         Ok(Some(Value::String(text))) => Ok(text),
         Ok(Some(other)) => Ok(other.to_string()),
