@@ -16,6 +16,7 @@ pub mod filter;
 pub mod glob;
 pub mod in_process;
 pub mod knockout;
+pub mod probe;
 pub mod report;
 pub mod requirement;
 pub mod role;

@@ -17,13 +17,14 @@ const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 pub fn scenario() -> Value {
     let step = json!({
         "type": "object",
-        "description": "Exactly one of do, expect, fault and advance.",
+        "description": "Exactly one of do, expect, probe, fault and advance.",
         "properties": {
             "do": words(Action::ALL.iter().map(|action| action.word()), "A role acts."),
             "with": described(json!({"type": "object"}), "What exactly the role does; docs/scenarios.md lists the keys."),
             "expect": {"$ref": "#/definitions/expect"},
             "requirement": {"$ref": "#/definitions/requirement"},
-            "severity": words(["MUST", "SHOULD"], "Never stronger than the requirement's own level."),
+            "probe": text("A script that tries the device itself; docs/scenarios.md lists its lines."),
+            "severity": words(["MUST", "SHOULD", "MAY"], "Never stronger than the requirement's own level."),
             "fault": or_parameter(json!({"$ref": "#/definitions/fault"})),
             "advance": or_parameter(json!({"$ref": "#/definitions/time"})),
         },
@@ -31,6 +32,7 @@ pub fn scenario() -> Value {
         "oneOf": [
             {"required": ["do"]},
             {"required": ["expect", "requirement", "severity"]},
+            {"required": ["probe", "requirement", "severity"]},
             {"required": ["fault"]},
             {"required": ["advance"]},
         ],

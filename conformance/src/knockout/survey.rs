@@ -315,6 +315,7 @@ fn question(scenario: &Scenario, line: usize) -> &'static str {
     let step = scenario.steps.iter().find(|step| step.line == line);
     match step.map(|step| &step.kind) {
         Some(StepKind::Expect { expectation, .. }) => expectation.question(),
+        Some(StepKind::Probe { .. }) => "probe",
         _ => "outcome of an action",
     }
 }

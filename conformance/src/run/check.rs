@@ -5,9 +5,10 @@ use amt_sim::{Device, Entry, Event, Rules};
 use super::blame::{Cause, of_fact, of_outcome};
 use super::verdict::{Blame, Check, CheckVerdict, JournalLine, Place};
 use crate::fact::{Expected, Fact, Truth, Value, project, show};
+use crate::probe::Mismatch;
 use crate::requirement::{Level, Party};
 use crate::role::{ActionReport, Ending};
-use crate::scenario::placeholder::{Told, Values};
+use crate::scenario::placeholder::Values;
 use crate::scenario::{Expectation, FactTest, JournalQuery, Literal, Outcome};
 
 /// What an expectation is judged by.
@@ -71,6 +72,36 @@ fn rests_on(verdict: CheckVerdict, asked: Asked<'_>, scene: Scene<'_>) -> Vec<St
         }
     }
     found
+}
+
+/// Judges a script that was played on the device itself.
+pub(super) fn judge_probe(
+    played: Result<usize, Mismatch>,
+    asked: Asked<'_>,
+    scene: Scene<'_>,
+) -> Check {
+    let mut check = asked.check("probe");
+    match played {
+        Ok(answers) => {
+            let answers = format!("{answers} answers as they are written");
+            check.expected = Some(answers.clone());
+            check.actual = Some(answers);
+        }
+        Err(mismatch) => {
+            check.expected = Some(mismatch.expected);
+            check.actual = Some(mismatch.actual);
+            // The last thing that the device did before the answer was wrong.
+            let journal = scene.action().last().map(|entry| entry.seq);
+            let cause = Cause {
+                journal,
+                note: Some(format!("line {}: {}", mismatch.line, mismatch.text)),
+                ..Cause::of(asked.party)
+            };
+            check.fail(cause, scene);
+        }
+    }
+    check.rests_on = rests_on(check.verdict, asked, scene);
+    check
 }
 
 fn judge_one(expectation: &Expectation, asked: Asked<'_>, scene: Scene<'_>) -> Vec<Check> {
@@ -155,14 +186,7 @@ impl Check {
 }
 
 fn wanted(fact: Fact, test: &FactTest, scene: Scene<'_>) -> Expected {
-    let values = Values {
-        truth: scene.truth,
-        seed: scene.seed,
-        scratch: "",
-        conformance: "",
-        service: None,
-        told: &Told::NOTHING,
-    };
+    let values = Values::of_device(scene.truth, scene.seed);
     match test {
         FactTest::Absent => Expected { any_of: vec![None] },
         FactTest::OneOf {

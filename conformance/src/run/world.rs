@@ -203,8 +203,8 @@ pub struct VirtualDialer {
     side: Interface,
 }
 
-impl Dialer for VirtualDialer {
-    fn open(&self, port: u16) -> Result<Box<dyn Pipe + '_>, PipeError> {
+impl VirtualDialer {
+    pub fn pipe(&self, port: u16) -> Result<VirtualPipe, PipeError> {
         let mut inner = self.world.lock();
         let now = inner.now;
         inner.pass(now);
@@ -212,10 +212,16 @@ impl Dialer for VirtualDialer {
             .device
             .stream_open(self.side, port)
             .map_err(|_| PipeError::NotListening(port))?;
-        Ok(Box::new(VirtualPipe {
+        Ok(VirtualPipe {
             world: self.world.clone(),
             stream,
-        }))
+        })
+    }
+}
+
+impl Dialer for VirtualDialer {
+    fn open(&self, port: u16) -> Result<Box<dyn Pipe + '_>, PipeError> {
+        Ok(Box::new(self.pipe(port)?))
     }
 
     fn host(&self) -> String {
@@ -226,8 +232,9 @@ impl Dialer for VirtualDialer {
     }
 }
 
+/// A connection to a port of a device in virtual time.
 #[derive(Debug)]
-struct VirtualPipe {
+pub struct VirtualPipe {
     world: VirtualDevice,
     stream: StreamId,
 }
@@ -293,23 +300,72 @@ impl Clock for VirtualDevice {
     }
 }
 
-impl MeiPort for VirtualDevice {
-    fn connect(&self, client: Guid) -> Result<Box<dyn MeiChannel>, PortError> {
+/// The system calls on `/dev/mei0`, as a driver makes them.
+impl VirtualDevice {
+    pub fn open_node(&self) -> Result<HandleId, Errno> {
         let mut inner = self.lock();
         let now = inner.now;
         inner.pass(now);
-        let handle = inner.device.mei_open().map_err(|errno| PortError::Open {
+        inner.device.mei_open()
+    }
+
+    pub fn connect_node(&self, node: HandleId, client: Guid) -> Result<ClientProperties, Errno> {
+        self.lock().device.mei_connect(node, client)
+    }
+
+    pub fn write_node(&self, node: HandleId, message: &[u8]) -> Result<(), Errno> {
+        let written = self.lock().device.mei_write(node, message);
+        written.map(drop)
+    }
+
+    /// What a blocking `read(2)` with room for so many bytes gives, for the longest message where nothing is said;
+    /// nothing when none comes in time.
+    pub fn read_node(
+        &self,
+        node: HandleId,
+        room: Option<usize>,
+        patience: Duration,
+    ) -> Result<Option<Vec<u8>>, Errno> {
+        let mut inner = self.lock();
+        let deadline = inner.now + patience;
+        let longest = inner.device.mei_properties(node);
+        let longest = longest.map_or(0, |client| client.max_message as usize);
+        let room = room.unwrap_or(longest);
+        loop {
+            match inner.device.mei_read(node, room) {
+                Ok(message) => return Ok(Some(message)),
+                Err(Errno::Eagain) => {}
+                Err(errno) => return Err(errno),
+            }
+            match inner.device.next_wake().filter(|wake| *wake <= deadline) {
+                Some(wake) => inner.pass(wake),
+                None => {
+                    inner.pass(deadline);
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    pub fn close_node(&self, node: HandleId) {
+        self.lock().device.mei_close(node);
+    }
+}
+
+impl MeiPort for VirtualDevice {
+    fn connect(&self, client: Guid) -> Result<Box<dyn MeiChannel>, PortError> {
+        let handle = self.open_node().map_err(|errno| PortError::Open {
             path: PathBuf::from("the simulated device"),
             source: os_error(errno),
         })?;
-        match inner.device.mei_connect(handle, client) {
+        match self.connect_node(handle, client) {
             Ok(properties) => Ok(Box::new(VirtualChannel {
                 world: self.clone(),
                 handle,
                 properties,
             })),
             Err(errno) => {
-                inner.device.mei_close(handle);
+                self.close_node(handle);
                 Err(PortError::Connect {
                     client,
                     source: os_error(errno),
@@ -332,38 +388,23 @@ impl MeiChannel for VirtualChannel {
     }
 
     fn send(&mut self, message: &[u8]) -> Result<(), PortError> {
-        let mut inner = self.world.lock();
-        inner
-            .device
-            .mei_write(self.handle, message)
-            .map(|_| ())
-            .map_err(|errno| PortError::Send(os_error(errno)))
+        let sent = self.world.write_node(self.handle, message);
+        sent.map_err(|errno| PortError::Send(os_error(errno)))
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<Vec<u8>, PortError> {
-        let mut inner = self.world.lock();
-        let deadline = inner.now + timeout;
-        let capacity = self.properties.max_message as usize;
-        loop {
-            match inner.device.mei_read(self.handle, capacity) {
-                Ok(message) => return Ok(message),
-                Err(Errno::Eagain) => {}
-                Err(errno) => return Err(PortError::Receive(os_error(errno))),
-            }
-            match inner.device.next_wake().filter(|wake| *wake <= deadline) {
-                Some(wake) => inner.pass(wake),
-                None => {
-                    inner.pass(deadline);
-                    return Err(PortError::Timeout(timeout));
-                }
-            }
+        let room = Some(self.properties.max_message as usize);
+        match self.world.read_node(self.handle, room, timeout) {
+            Ok(Some(message)) => Ok(message),
+            Ok(None) => Err(PortError::Timeout(timeout)),
+            Err(errno) => Err(PortError::Receive(os_error(errno))),
         }
     }
 }
 
 impl Drop for VirtualChannel {
     fn drop(&mut self) {
-        self.world.lock().device.mei_close(self.handle);
+        self.world.close_node(self.handle);
     }
 }
 

@@ -34,6 +34,7 @@ pub use placeholder::Template;
 pub use select::{Selection, Trait};
 
 use crate::fact::Feature;
+use crate::probe::Script;
 use crate::requirement::{Ledger, Level};
 use crate::words::words;
 
@@ -116,6 +117,8 @@ words! {
         Rogue = "rogue",
         /// Somebody else on the network.
         Stranger = "stranger",
+        /// Whoever tries the device itself, byte by byte.
+        Prober = "prober",
     }
 }
 
@@ -140,6 +143,16 @@ pub struct Step {
     pub kind: StepKind,
 }
 
+impl StepKind {
+    /// What the step proves.
+    pub fn requirement(&self) -> Option<&str> {
+        match self {
+            Self::Expect { requirement, .. } | Self::Probe { requirement, .. } => Some(requirement),
+            Self::Do { .. } | Self::Fault(_) | Self::Advance(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub enum StepKind {
     /// A role acts.
@@ -147,6 +160,12 @@ pub enum StepKind {
     /// Something must be so.
     Expect {
         expectation: Expectation,
+        requirement: String,
+        severity: Level,
+    },
+    /// The device itself is tried.
+    Probe {
+        script: Script,
         requirement: String,
         severity: Level,
     },

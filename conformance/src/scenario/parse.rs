@@ -14,6 +14,7 @@ use super::{Action, DeviceSetup, Order, Role, Scenario, Step, StepKind};
 use crate::document::{Findings, Located, Table, read_changed};
 use crate::fact::Feature;
 use crate::glob::Glob;
+use crate::probe::Script;
 use crate::requirement::{Ledger, Level, is_dotted_words, noun, word};
 
 /// Reads one scenario; `file` is only named in messages. A story with parameters is read once for each combination.
@@ -365,13 +366,14 @@ fn parse_steps(
     }
     let mut steps = Vec::new();
     for step in &tables {
-        let kinds: Vec<&str> = ["do", "expect", "fault", "advance"]
+        let kinds: Vec<&str> = ["do", "expect", "probe", "fault", "advance"]
             .into_iter()
             .filter(|key| step.has(key))
             .collect();
         let kind = match kinds.as_slice() {
             ["do"] => parse_do(step, findings),
             ["expect"] => parse_expect(step, findings, ledger),
+            ["probe"] => parse_probe(text, step, findings, ledger),
             ["fault"] => step
                 .string("fault")
                 .and_then(|text| parse_fault(text, findings))
@@ -382,7 +384,7 @@ fn parse_steps(
             _ => {
                 findings.add(
                     step.span(),
-                    "a step has exactly one of `do`, `expect`, `fault` and `advance`",
+                    "a step has exactly one of `do`, `expect`, `probe`, `fault` and `advance`",
                 );
                 continue;
             }
@@ -412,14 +414,39 @@ fn parse_expect(step: &Table<'_, '_>, findings: &Findings, ledger: &Ledger) -> O
     let expectation = step
         .table("expect")
         .and_then(|table| parse_expectation(&table, findings));
+    let (requirement, severity) = parse_proof(step, findings, ledger)?;
+    Some(StepKind::Expect {
+        expectation: expectation?,
+        requirement,
+        severity,
+    })
+}
+
+fn parse_probe(
+    text: &str,
+    step: &Table<'_, '_>,
+    findings: &Findings,
+    ledger: &Ledger,
+) -> Option<StepKind> {
+    let script = step
+        .require_string("probe")
+        .and_then(|script| Script::parse(text, &script, findings));
+    let (requirement, severity) = parse_proof(step, findings, ledger)?;
+    Some(StepKind::Probe {
+        script: script?,
+        requirement,
+        severity,
+    })
+}
+
+/// What a step proves, and how much it matters.
+fn parse_proof(
+    step: &Table<'_, '_>,
+    findings: &Findings,
+    ledger: &Ledger,
+) -> Option<(String, Level)> {
     let requirement = step.require_string("requirement");
-    let severity = word(
-        step,
-        findings,
-        "severity",
-        |text| Level::named(text).filter(|level| *level != Level::May),
-        &[Level::Must, Level::Should],
-    );
+    let severity = word(step, findings, "severity", Level::named, Level::ALL);
     let requirement = requirement?;
     check_requirement(&requirement, findings, ledger);
     if let (Some(known), Some(severity)) = (ledger.get(&requirement.value), severity)
@@ -434,11 +461,7 @@ fn parse_expect(step: &Table<'_, '_>, findings: &Findings, ledger: &Ledger) -> O
             ),
         );
     }
-    Some(StepKind::Expect {
-        expectation: expectation?,
-        requirement: requirement.value,
-        severity: severity?,
-    })
+    Some((requirement.value, severity?))
 }
 
 fn line_of(text: &str, span: Range<usize>) -> usize {
@@ -456,10 +479,7 @@ fn check_whole(
     let proven: BTreeSet<&str> = scenario
         .steps
         .iter()
-        .filter_map(|step| match &step.kind {
-            StepKind::Expect { requirement, .. } => Some(requirement.as_str()),
-            _ => None,
-        })
+        .filter_map(|step| step.kind.requirement())
         .collect();
     for claimed in requirements {
         if !proven.contains(claimed.value.as_str()) {
@@ -501,6 +521,15 @@ fn check_whole(
                     complain("a program that hangs is never as expected".to_owned());
                 }
                 (expectation.needs(), "this expectation".to_owned())
+            }
+            StepKind::Probe { .. } => {
+                acted = true;
+                if !scenario.roles.contains(&Role::Prober) {
+                    complain(
+                        "a probe takes the role `prober`, which `roles` does not list".to_owned(),
+                    );
+                }
+                continue;
             }
             StepKind::Fault(_) | StepKind::Advance(_) => continue,
         };

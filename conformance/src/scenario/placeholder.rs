@@ -149,7 +149,20 @@ pub struct ServiceValues {
     pub authority: String,
 }
 
-impl Values<'_> {
+impl<'a> Values<'a> {
+    /// What a scenario knows.
+    pub fn of_device(truth: &'a Truth, seed: u64) -> Self {
+        static NOTHING: Told = Told::NOTHING;
+        Self {
+            truth,
+            seed,
+            scratch: "",
+            conformance: "",
+            service: None,
+            told: &NOTHING,
+        }
+    }
+
     /// The parser lets these places stand where there is a service only.
     fn service(&self, value: impl FnOnce(&ServiceValues) -> String) -> String {
         self.service.map(value).unwrap_or_default()

@@ -1,0 +1,341 @@
+//! Plays scripts against one device.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use amt_sim::device::Interface;
+use amt_sim::{Errno, HandleId};
+
+use super::bytes::{self, Bytes, Kept};
+use super::script::{Answer, Place, Refused, Script, Verb};
+use crate::run::VirtualDevice;
+use crate::scenario::placeholder::Values;
+use crate::wire::{Pipe, PipeError};
+
+/// Whoever tries the device itself. What he opened stays open from one script to the next.
+#[derive(Debug)]
+pub struct Prober {
+    device: VirtualDevice,
+    open: BTreeMap<String, Connection>,
+    current: String,
+    kept: Kept,
+    /// Nothing that he sends goes out: how the harness sees that his checks can fail.
+    mute: bool,
+}
+
+#[derive(Debug)]
+enum Connection {
+    Node(HandleId),
+    Port {
+        pipe: Box<dyn Pipe>,
+        /// What came and was not looked at yet.
+        come: Vec<u8>,
+    },
+}
+
+/// The line that did not go as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Of the file, from one.
+    pub line: usize,
+    pub text: String,
+    pub expected: String,
+    pub actual: String,
+}
+
+/// What a line expected, and what was instead.
+type Wrong = (String, String);
+
+impl Prober {
+    /// An answer that takes longer does not come. Firmware answers within a second unless a profile says otherwise.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    /// A message that must not come had this long to come.
+    const SILENCE: Duration = Duration::from_secs(5);
+
+    pub fn new(device: VirtualDevice) -> Self {
+        Self {
+            device,
+            open: BTreeMap::new(),
+            current: String::new(),
+            kept: Kept::new(),
+            mute: false,
+        }
+    }
+
+    /// The same, and nothing that he sends goes out.
+    pub fn mute(mut self) -> Self {
+        self.mute = true;
+        self
+    }
+
+    /// Plays a script up to its end, or to the first line that does not go as it is written. Says how many answers came.
+    pub fn play(&mut self, script: &Script, values: Values<'_>) -> Result<usize, Mismatch> {
+        let mut answers = 0;
+        for line in &script.lines {
+            self.play_line(&line.verb, values)
+                .map_err(|(expected, actual)| Mismatch {
+                    line: line.number,
+                    text: line.text.clone(),
+                    expected,
+                    actual,
+                })?;
+            answers += usize::from(line.verb.judges());
+        }
+        Ok(answers)
+    }
+
+    fn play_line(&mut self, verb: &Verb, values: Values<'_>) -> Result<(), Wrong> {
+        // Who says nothing is refused nothing.
+        if self.mute && verb.is_refused() {
+            return Err(wrong("an error", "nothing was tried"));
+        }
+        match verb {
+            Verb::Open { name, refused } => {
+                let opened = self.device.open_node();
+                if let Ok(node) = opened {
+                    self.keep(name, Connection::Node(node));
+                }
+                as_expected("it is opened", opened.map(drop), *refused)
+            }
+            Verb::Connect {
+                to,
+                name,
+                again,
+                refused,
+            } => self.connect(*to, name, *again, *refused),
+            Verb::On(name) => match self.open.contains_key(name) {
+                true => {
+                    self.current.clone_from(name);
+                    Ok(())
+                }
+                false => Err(wrong("a connection of that name", "there is none")),
+            },
+            Verb::Send { bytes, refused } => self.send(bytes, *refused, values),
+            Verb::Answer { room, answer } => match answer {
+                Answer::Bytes(bytes) => self.bytes_come(bytes, *room, values),
+                Answer::Nothing => self.nothing_comes(),
+                Answer::End => self.end_comes(),
+                Answer::Errno(errno) => self.error_comes(*errno, *room),
+            },
+            Verb::End => match self.here()? {
+                Connection::Port { pipe, .. } => pipe.end().map_err(|error| odd(&error)),
+                Connection::Node(_) => Err(wrong("a port", "a node has no half that could end")),
+            },
+            Verb::Close => {
+                let name = std::mem::take(&mut self.current);
+                self.leave(&name);
+                Ok(())
+            }
+            Verb::Wait(time) => {
+                crate::role::Clock::pause(&self.device, *time);
+                Ok(())
+            }
+        }
+    }
+
+    fn keep(&mut self, name: &str, connection: Connection) {
+        self.leave(name);
+        name.clone_into(&mut self.current);
+        self.open.insert(name.to_owned(), connection);
+    }
+
+    fn leave(&mut self, name: &str) {
+        if let Some(Connection::Node(node)) = self.open.remove(name) {
+            self.device.close_node(node);
+        }
+    }
+
+    fn here(&mut self) -> Result<&mut Connection, Wrong> {
+        let connection = self.open.get_mut(&self.current);
+        connection.ok_or_else(|| wrong("an open connection", "there is none"))
+    }
+
+    fn connect(
+        &mut self,
+        to: Place,
+        name: &str,
+        again: bool,
+        refused: Option<Refused>,
+    ) -> Result<(), Wrong> {
+        match to {
+            Place::Client(guid) => {
+                let node = match (again, self.open.get(name)) {
+                    (true, Some(Connection::Node(node))) => *node,
+                    (true, _) => return Err(wrong("a node of that name", "there is none")),
+                    (false, _) => {
+                        let node = self.device.open_node();
+                        let node = node.map_err(|errno| wrong("it is opened", errno.name()))?;
+                        self.keep(name, Connection::Node(node));
+                        node
+                    }
+                };
+                name.clone_into(&mut self.current);
+                let wanted = match refused {
+                    Some(Refused::Errno(errno)) => Some(errno),
+                    Some(Refused::NotListening) | None => None,
+                };
+                let connected = self.device.connect_node(node, guid);
+                as_expected("it is connected", connected.map(drop), wanted)
+            }
+            Place::Port { side, port } => match (self.device.dialer(side).pipe(port), refused) {
+                (Ok(pipe), None) => {
+                    let pipe = Box::new(pipe);
+                    let come = Vec::new();
+                    self.keep(name, Connection::Port { pipe, come });
+                    Ok(())
+                }
+                (Err(_), Some(_)) => Ok(()),
+                (Ok(_), Some(_)) => Err(wrong(&nobody(side, port), "somebody does")),
+                (Err(error), None) => Err(wrong("it is connected", &error.to_string())),
+            },
+        }
+    }
+
+    fn send(
+        &mut self,
+        bytes: &Bytes,
+        refused: Option<Errno>,
+        values: Values<'_>,
+    ) -> Result<(), Wrong> {
+        let message = bytes.message(values, &self.kept).map_err(unreadable)?;
+        let (device, mute) = (self.device.clone(), self.mute);
+        let here = self.here()?;
+        if mute {
+            return Ok(());
+        }
+        match here {
+            Connection::Node(node) => {
+                as_expected("it is sent", device.write_node(*node, &message), refused)
+            }
+            Connection::Port { pipe, .. } => pipe.send(&message).map_err(|error| odd(&error)),
+        }
+    }
+
+    fn bytes_come(
+        &mut self,
+        bytes: &Bytes,
+        room: Option<usize>,
+        values: Values<'_>,
+    ) -> Result<(), Wrong> {
+        let pattern = bytes.pattern(values, &self.kept).map_err(unreadable)?;
+        let device = self.device.clone();
+        let come = match self.here()? {
+            Connection::Node(node) => match device.read_node(*node, room, Self::PATIENCE) {
+                Ok(Some(message)) => message,
+                Ok(None) => return Err(wrong(&pattern.describe(), "nothing")),
+                Err(errno) => return Err(wrong(&pattern.describe(), errno.name())),
+            },
+            Connection::Port { pipe, come } => {
+                while come.len() < pattern.len() || pattern.is_open() {
+                    match pipe.receive(Self::SILENCE) {
+                        Ok(more) if !more.is_empty() => come.extend(more),
+                        // What is missing then is seen below.
+                        Ok(_) | Err(_) => break,
+                    }
+                }
+                // What follows is the next line's.
+                let rest = match pattern.is_open() {
+                    true => Vec::new(),
+                    false => come.split_off(pattern.len().min(come.len())),
+                };
+                std::mem::replace(come, rest)
+            }
+        };
+        pattern
+            .compare(&come, &mut self.kept)
+            .map_err(|differ| (differ.expected, differ.actual))
+    }
+
+    fn nothing_comes(&mut self) -> Result<(), Wrong> {
+        let device = self.device.clone();
+        let come = match self.here()? {
+            Connection::Node(node) => match device.read_node(*node, None, Self::SILENCE) {
+                Ok(None) => return Ok(()),
+                Ok(Some(message)) => message,
+                Err(errno) => return Err(wrong("nothing", errno.name())),
+            },
+            Connection::Port { pipe, come } => {
+                if come.is_empty() {
+                    match pipe.receive(Self::SILENCE) {
+                        Ok(more) if more.is_empty() => return Err(wrong("nothing", "the end")),
+                        Ok(more) => come.extend(more),
+                        Err(PipeError::Timeout(_)) => return Ok(()),
+                        Err(error) => return Err(wrong("nothing", &error.to_string())),
+                    }
+                }
+                std::mem::take(come)
+            }
+        };
+        Err(wrong("nothing", &bytes::describe(&come)))
+    }
+
+    fn end_comes(&mut self) -> Result<(), Wrong> {
+        let Connection::Port { pipe, come } = self.here()? else {
+            return Err(wrong("the end", "a node does not end; expect ENODEV"));
+        };
+        if come.is_empty() {
+            match pipe.receive(Self::PATIENCE) {
+                Ok(more) if more.is_empty() => return Ok(()),
+                Ok(more) => come.extend(more),
+                Err(PipeError::Ended) => return Ok(()),
+                Err(error) => return Err(wrong("the end", &error.to_string())),
+            }
+        }
+        Err(wrong("the end", &bytes::describe(come)))
+    }
+
+    fn error_comes(&mut self, wanted: Errno, room: Option<usize>) -> Result<(), Wrong> {
+        let device = self.device.clone();
+        let Connection::Node(node) = self.here()? else {
+            return Err(wrong(wanted.name(), "a port has no such errors"));
+        };
+        match device.read_node(*node, room, Self::SILENCE) {
+            Ok(None) if wanted == Errno::Eagain => Ok(()),
+            Ok(None) => Err(wrong(wanted.name(), "nothing")),
+            Ok(Some(message)) => Err(wrong(wanted.name(), &bytes::describe(&message))),
+            Err(errno) => as_expected("an answer", Err(errno), Some(wanted)),
+        }
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        for connection in self.open.values() {
+            if let Connection::Node(node) = connection {
+                self.device.close_node(*node);
+            }
+        }
+    }
+}
+
+fn wrong(expected: &str, actual: &str) -> Wrong {
+    (expected.to_owned(), actual.to_owned())
+}
+
+fn unreadable(why: String) -> Wrong {
+    ("bytes".to_owned(), why)
+}
+
+fn odd(error: &PipeError) -> Wrong {
+    wrong("it is sent", &error.to_string())
+}
+
+fn nobody(side: Interface, port: u16) -> String {
+    let side = match side {
+        Interface::Local => "host",
+        Interface::Network => "network",
+    };
+    format!("nobody listens at port {port} towards the {side}")
+}
+
+/// Whether a call failed as it should, or did not.
+fn as_expected(done: &str, result: Result<(), Errno>, refused: Option<Errno>) -> Result<(), Wrong> {
+    match (result.err(), refused) {
+        (None, None) => Ok(()),
+        (Some(errno), Some(wanted)) if errno == wanted => Ok(()),
+        (errno, wanted) => {
+            let word = |errno: Option<Errno>| errno.map_or(done, |errno| errno.name());
+            Err(wrong(word(wanted), word(errno)))
+        }
+    }
+}

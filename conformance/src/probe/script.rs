@@ -1,0 +1,393 @@
+//! The script of a `probe` step: what is said to the device on its own wires, and what it must answer.
+//!
+//! One line, one thing. `#` begins a comment.
+//!
+//! | line                        | what happens                                                               |
+//! |-----------------------------|----------------------------------------------------------------------------|
+//! | `connect amthi`             | opens the node and connects to an ME client: a name, or a GUID              |
+//! | `connect local:16992`       | connects to a port as LMS on the host does; `network:16993` from the network |
+//! | `open`                      | opens the node and connects to nobody yet                                   |
+//! | `... as NAME`               | gives the connection a name; else it is called by its place                 |
+//! | `connect amthi on NAME`     | connects a node that is open                                                |
+//! | `on NAME`                   | what follows goes over that connection                                      |
+//! | `> BYTES`                   | sends; a whole message to an ME client                                      |
+//! | `< BYTES`                   | the next message, or the next bytes of a port, must look like that           |
+//! | `<8 BYTES`                  | the same, read with room for eight bytes                                    |
+//! | `< nothing`                 | no message comes within five seconds                                        |
+//! | `< end`                     | the device ends the connection, and says nothing more                       |
+//! | `< ENODEV`                  | reading fails with this error                                               |
+//! | `= EBUSY`                   | the line before must fail with this error                                   |
+//! | `end`                       | nothing more will be sent to a port                                         |
+//! | `close`                     | closes the connection                                                       |
+//! | `wait 10s`                  | time passes                                                                 |
+//!
+//! [`Bytes`](super::bytes) says how bytes are written.
+
+use std::time::Duration;
+
+use amt_sim::device::Interface;
+use amt_sim::{ClientKind, Errno, Guid};
+
+use super::bytes::Bytes;
+use crate::document::{Findings, Located, parse_duration};
+
+/// What is said, and what must be answered.
+#[derive(Debug, Clone)]
+pub struct Script {
+    pub lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Of the file, from one.
+    pub number: usize,
+    /// As it is written.
+    pub text: String,
+    pub verb: Verb,
+}
+
+#[derive(Debug, Clone)]
+pub enum Verb {
+    Open {
+        name: String,
+        refused: Option<Errno>,
+    },
+    Connect {
+        to: Place,
+        name: String,
+        /// The node is open.
+        again: bool,
+        refused: Option<Refused>,
+    },
+    On(String),
+    Send {
+        bytes: Bytes,
+        refused: Option<Errno>,
+    },
+    Answer {
+        /// Room for so many bytes.
+        room: Option<usize>,
+        answer: Answer,
+    },
+    End,
+    Close,
+    Wait(Duration),
+}
+
+/// To whom one can connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Client(Guid),
+    Port { side: Interface, port: u16 },
+}
+
+/// How a connection is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    Errno(Errno),
+    /// Nobody listens at the port.
+    NotListening,
+}
+
+/// What must come.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    Bytes(Bytes),
+    Nothing,
+    End,
+    Errno(Errno),
+}
+
+impl Verb {
+    /// Whether something must be so.
+    pub(super) const fn judges(&self) -> bool {
+        matches!(self, Self::Answer { .. }) || self.is_refused()
+    }
+
+    /// Whether it must fail.
+    pub(super) const fn is_refused(&self) -> bool {
+        match self {
+            Self::Open { refused, .. } | Self::Send { refused, .. } => refused.is_some(),
+            Self::Connect { refused, .. } => refused.is_some(),
+            Self::Answer { .. } | Self::On(_) | Self::End | Self::Close | Self::Wait(_) => false,
+        }
+    }
+}
+
+impl Script {
+    /// Reads the text of a step; `file` is the text of the whole file.
+    pub fn parse(file: &str, text: &Located<String>, findings: &Findings) -> Option<Self> {
+        let raw = file.get(text.span.clone()).unwrap_or_default();
+        let Some(body) = raw.strip_prefix("'''\n") else {
+            findings.add_with_help(
+                text.span.clone(),
+                "a script stands between ''' and ''', each on a line of its own",
+                "so that a backslash in it is a backslash",
+            );
+            return None;
+        };
+        let start = text.span.start + raw.len() - body.len();
+        let first = file.get(..start).unwrap_or_default().matches('\n').count() + 1;
+        let mut reader = Reader { lines: Vec::new() };
+        let mut at = start;
+        let mut sound = true;
+        // Placeholders of parameters may have made the text longer than the file's, but never gave it other lines.
+        for (index, (written, line)) in body.lines().zip(text.value.lines()).enumerate() {
+            let indent = written.len() - written.trim_start().len();
+            let span = at + indent..at + written.trim_end().len().max(indent);
+            at += written.len() + 1;
+            let line = without_comment(line);
+            if line.is_empty() {
+                continue;
+            }
+            if let Err(Wrong { message, help }) = reader.read(first + index, line) {
+                sound = false;
+                match help {
+                    Some(help) => findings.add_with_help(span, message, help),
+                    None => findings.add(span, message),
+                }
+            }
+        }
+        let lines = reader.lines;
+        if sound && !lines.iter().any(|line| line.verb.judges()) {
+            findings.add(text.span.clone(), "a probe that expects nothing");
+            return None;
+        }
+        sound.then_some(Self { lines })
+    }
+}
+
+/// What is wrong with a line.
+struct Wrong {
+    message: String,
+    help: Option<String>,
+}
+
+impl From<String> for Wrong {
+    fn from(message: String) -> Self {
+        let help = None;
+        Self { message, help }
+    }
+}
+
+struct Reader {
+    lines: Vec<Line>,
+}
+
+/// The words that a line begins with.
+const VERBS: [&str; 10] = [
+    "connect", "open", "on", ">", "<", "=", "end", "close", "wait", "#",
+];
+
+impl Reader {
+    fn read(&mut self, number: usize, line: &str) -> Result<(), Wrong> {
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let rest = rest.trim();
+        let verb =
+            match word {
+                "connect" => connect(rest)?,
+                "open" => {
+                    let name = match rest.strip_prefix("as ") {
+                        Some(name) => named(name)?,
+                        None if rest.is_empty() => "node".to_owned(),
+                        None => {
+                            let message = format!("`open {rest}`: write `open` or `open as NAME`");
+                            return Err(message.into());
+                        }
+                    };
+                    Verb::Open {
+                        name,
+                        refused: None,
+                    }
+                }
+                "on" => Verb::On(named(rest)?),
+                ">" => {
+                    let bytes = Bytes::parse(rest)?;
+                    if !bytes.can_be_sent() {
+                        return Err("what is sent must be said to the last byte"
+                            .to_owned()
+                            .into());
+                    }
+                    Verb::Send {
+                        bytes,
+                        refused: None,
+                    }
+                }
+                "=" => return self.refuse(rest),
+                "end" if rest.is_empty() => Verb::End,
+                "close" if rest.is_empty() => Verb::Close,
+                "wait" => {
+                    let time = parse_duration(rest);
+                    Verb::Wait(time.ok_or_else(|| {
+                        format!("`{rest}` is not a time: write 10s, 200ms or 7min")
+                    })?)
+                }
+                _ => match word.strip_prefix('<') {
+                    Some(room) => answer(room, rest)?,
+                    None => return Err(unknown(word, "line begins with", &VERBS)),
+                },
+            };
+        self.lines.push(Line {
+            number,
+            text: line.to_owned(),
+            verb,
+        });
+        Ok(())
+    }
+
+    /// `= EBUSY` belongs to the line before it.
+    fn refuse(&mut self, rest: &str) -> Result<(), Wrong> {
+        let nobody = "`=` stands below a line that is refused: `connect`, `open` or `>`";
+        let line = self.lines.last_mut().ok_or_else(|| nobody.to_owned())?;
+        let known = || unknown(rest, "error is called", &ERRNOS.map(|(word, _)| word));
+        match &mut line.verb {
+            Verb::Connect {
+                to: Place::Port { .. },
+                refused,
+                ..
+            } => match rest {
+                "not-listening" => *refused = Some(Refused::NotListening),
+                _ => {
+                    return Err(unknown(
+                        rest,
+                        "refusal of a port is called",
+                        &["not-listening"],
+                    ));
+                }
+            },
+            Verb::Connect { refused, .. } => {
+                *refused = Some(Refused::Errno(errno(rest).ok_or_else(known)?));
+            }
+            Verb::Open { refused, .. } | Verb::Send { refused, .. } => {
+                *refused = Some(errno(rest).ok_or_else(known)?);
+            }
+            _ => return Err(nobody.to_owned().into()),
+        }
+        line.text.push_str(&format!(" = {rest}"));
+        Ok(())
+    }
+}
+
+fn connect(rest: &str) -> Result<Verb, Wrong> {
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    let (place, name, again) = match words.as_slice() {
+        [place] => (*place, (*place).to_owned(), false),
+        [place, "as", name] => (*place, named(name)?, false),
+        [place, "on", name] => (*place, named(name)?, true),
+        _ => {
+            let how = "write `connect PLACE`, `connect PLACE as NAME` or `connect PLACE on NAME`";
+            return Err(how.to_owned().into());
+        }
+    };
+    let to = Place::parse(place)?;
+    Ok(Verb::Connect {
+        to,
+        name,
+        again,
+        refused: None,
+    })
+}
+
+fn answer(room: &str, rest: &str) -> Result<Verb, Wrong> {
+    let room = match room {
+        "" => None,
+        room => Some(room.parse().map_err(|_| {
+            format!("`<{room}`: write `<` or, for a read with room for eight bytes, `<8`")
+        })?),
+    };
+    let answer = match rest {
+        "nothing" => Answer::Nothing,
+        "end" => Answer::End,
+        _ => match errno(rest) {
+            Some(errno) => Answer::Errno(errno),
+            None => Answer::Bytes(Bytes::parse(rest)?),
+        },
+    };
+    Ok(Verb::Answer { room, answer })
+}
+
+impl Place {
+    fn parse(word: &str) -> Result<Self, Wrong> {
+        if let Some((side, port)) = word.split_once(':') {
+            let side = match side {
+                "local" => Interface::Local,
+                "network" => Interface::Network,
+                _ => return Err(unknown(side, "side is called", &["local", "network"])),
+            };
+            let port = port
+                .parse()
+                .map_err(|_| format!("`{port}` is not a port"))?;
+            return Ok(Self::Port { side, port });
+        }
+        let client = ClientKind::ALL
+            .into_iter()
+            .find(|client| client.name() == word);
+        if let Some(client) = client {
+            return Ok(Self::Client(client.guid()));
+        }
+        match word.parse() {
+            Ok(guid) => Ok(Self::Client(guid)),
+            Err(_) => Err(unknown(
+                word,
+                "ME client is called",
+                &ClientKind::ALL.map(ClientKind::name),
+            )),
+        }
+    }
+}
+
+fn unknown(word: &str, what: &str, known: &[&str]) -> Wrong {
+    let near = amt_sim::diagnostic::closest(word, known.iter().copied());
+    Wrong {
+        message: format!("no {what} `{word}`"),
+        help: Some(match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known: {}", known.join(", ")),
+        }),
+    }
+}
+
+/// The name of a connection. An earlier step may have made it; the player says so if none did.
+fn named(text: &str) -> Result<String, Wrong> {
+    let letter = |letter: char| letter.is_ascii_alphanumeric() || ":-".contains(letter);
+    match !text.is_empty() && text.chars().all(letter) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("`{text}` is no name of a connection").into()),
+    }
+}
+
+/// The errors that a script can expect.
+const ERRNOS: [(&str, Errno); 11] = [
+    ("EAGAIN", Errno::Eagain),
+    ("EBUSY", Errno::Ebusy),
+    ("EFAULT", Errno::Efault),
+    ("EFBIG", Errno::Efbig),
+    ("EINVAL", Errno::Einval),
+    ("EMFILE", Errno::Emfile),
+    ("EMSGSIZE", Errno::Emsgsize),
+    ("ENODEV", Errno::Enodev),
+    ("ENOTTY", Errno::Enotty),
+    ("EOPNOTSUPP", Errno::Eopnotsupp),
+    ("ETIME", Errno::Etime),
+];
+
+fn errno(word: &str) -> Option<Errno> {
+    let known = ERRNOS.iter().find(|(known, _)| *known == word);
+    known.map(|(_, errno)| *errno)
+}
+
+/// The line up to a `#` that stands in no text.
+fn without_comment(line: &str) -> &str {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, letter) in line.char_indices() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '#' if !quoted => return line[..at].trim(),
+            _ => {}
+        }
+    }
+    line.trim()
+}

@@ -1,0 +1,164 @@
+//! Scripts that are right and wrong, bytes that are like their pattern and not, and devices that answer otherwise.
+
+use amt_sim::Device;
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::bytes::{Bytes, Kept};
+use super::*;
+use crate::document::read;
+use crate::fact::Truth;
+use crate::run::VirtualDevice;
+use crate::scenario::placeholder::Values;
+
+fn script(lines: &str) -> Result<Script, Vec<String>> {
+    let text = format!("probe = '''\n{lines}\n'''\n");
+    let parsed = read("probe.toml", &text, |table, findings| {
+        let script = table.require_string("probe")?;
+        Script::parse(&text, &script, findings)
+    });
+    let shown = |found: &amt_sim::diagnostic::Diagnostic| {
+        let help = found.help.as_deref().unwrap_or_default();
+        format!("{}:{}: {} {help}", found.line, found.column, found.message)
+    };
+    parsed.map_err(|found| found.iter().map(shown).collect())
+}
+
+fn play(lines: &str, mute: bool) -> Result<usize, Mismatch> {
+    let device = Device::builder("tiger-lake-15").build().unwrap();
+    let truth = Truth::of(&device);
+    let prober = Prober::new(VirtualDevice::new(device));
+    let mut prober = if mute { prober.mute() } else { prober };
+    prober.play(&script(lines).unwrap(), Values::of_device(&truth, 1))
+}
+
+/// GetUUID, and its answer.
+const UUID: &str = "connect amthi
+> 0101 0000 5c000004 u32:0        # GetUUID
+< 0101 0000 5c008004 u32:20 u32:0 uuid:{device.uuid}";
+
+#[test]
+fn a_device_that_is_right_passes() {
+    assert_eq!(play(UUID, false), Ok(1));
+}
+
+#[test]
+fn who_says_nothing_gets_no_answer() {
+    let mismatch = play(UUID, true).unwrap_err();
+    assert_eq!((mismatch.line, mismatch.actual.as_str()), (4, "nothing"));
+}
+
+#[rstest]
+#[case::other_answer(
+    "connect amthi\n> 0101 0000 5c000004 u32:0\n< 0101 0000 5c008004 u32:20 u32:1 ...",
+    4,
+    "from byte 8"
+)]
+#[case::shorter(
+    "connect amthi\n> 0101 0000 5c000004 u32:0\n< 0101 0000 5c008004",
+    4,
+    "(8 bytes)"
+)]
+#[case::something_came("connect amthi\n> 0101 0000 5c000004 u32:0\n< nothing", 4, "nothing")]
+#[case::not_refused("connect amthi\n= EBUSY", 2, "EBUSY")]
+#[case::refused(
+    "connect 00000000-0000-0000-0000-000000000000\n< nothing",
+    2,
+    "connected"
+)]
+#[case::no_such_name("on b\n< nothing", 2, "connection")]
+#[case::nobody_listens("connect network:16992\n< end", 2, "connected")]
+#[case::nothing_kept("connect amthi\n> @handle\n< ...", 3, "bytes")]
+fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case] expected: &str) {
+    let mismatch = play(lines, false).unwrap_err();
+    assert_eq!(mismatch.line, line, "{mismatch:?}");
+    assert!(mismatch.expected.contains(expected), "{mismatch:?}");
+}
+
+#[rstest]
+#[case::errors("connect 00000000-0000-0000-0000-000000000000\n= ENOTTY", 1)]
+#[case::open_first(
+    "open as n\n> 00\n= ENODEV\nconnect amthi on n\n> 0101 0000 5c000004 u32:0\n< ...",
+    2
+)]
+#[case::not_listening("connect network:16992\n= not-listening", 1)]
+#[case::two_at_once(
+    "connect amthi\nconnect mkhi\non amthi\n> 0101 0000 5c000004 u32:0\n< 01 ..*3 ...",
+    1
+)]
+#[case::silence("connect amthi\n< nothing\nwait 10s\n< EAGAIN", 2)]
+#[case::kept(
+    "connect amthi\n> 0101 0000 5c000004 u32:0\n< 0101 @rest*2 5c008004 ...\n> 0101 @rest 5c000004 u32:0\n< 0101 @rest ...",
+    2
+)]
+fn every_line_does_what_it_says(#[case] lines: &str, #[case] answers: usize) {
+    assert_eq!(play(lines, false), Ok(answers));
+}
+
+#[rstest]
+#[case::verb(
+    "conect amthi",
+    "2:1: no line begins with `conect` did you mean `connect`?"
+)]
+#[case::client(
+    "connect amth",
+    "2:1: no ME client is called `amth` did you mean `amthi`?"
+)]
+#[case::side(
+    "connect lokal:16992",
+    "2:1: no side is called `lokal` did you mean `local`?"
+)]
+#[case::bytes("connect amthi\n> 010", "3:1: `010` stands for no bytes")]
+#[case::number("connect amthi\n> u8:256", "3:1: `256` does not fit into 1 bytes")]
+#[case::place(
+    "connect amthi\n> \"{device.uid}\"",
+    "3:1: no placeholder is called `{device.uid}` here: did you mean `{device.uuid}`?"
+)]
+#[case::any_sent(
+    "connect amthi\n> 01 ..",
+    "3:1: what is sent must be said to the last byte"
+)]
+#[case::behind_rest("connect amthi\n< ... 01", "3:1: nothing can stand behind `...`")]
+#[case::quote("connect amthi\n< \"a", "3:1: a quote without its partner")]
+#[case::errno(
+    "connect amthi\n= EBUSSY",
+    "3:1: no error is called `EBUSSY` did you mean `EBUSY`?"
+)]
+#[case::nothing_refused("= EBUSY", "2:1: `=` stands below a line that is refused")]
+#[case::no_question("connect amthi", "1:9: a probe that expects nothing")]
+#[case::time("wait soon", "2:1: `soon` is not a time")]
+fn what_is_wrong_with_a_line_is_said(#[case] lines: &str, #[case] complaint: &str) {
+    let complaints = script(lines).unwrap_err();
+    assert_eq!(complaints.len(), 1, "{complaints:?}");
+    assert!(complaints[0].starts_with(complaint), "{complaints:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_of_bytes_is_a_panic(text in ".{0,40}") {
+        let _ = Bytes::parse(&text);
+    }
+
+    #[test]
+    fn no_script_is_a_panic(lines in "([a-z<>=#@*.: \"0-9]{0,20}\n){0,4}") {
+        let _ = script(&lines);
+    }
+
+    #[test]
+    fn a_message_is_like_its_own_pattern(message in prop::collection::vec(any::<u8>(), 1..64), cut in 0_usize..64) {
+        let device = Device::builder("tiger-lake-15").build().unwrap();
+        let truth = Truth::of(&device);
+        let values = Values::of_device(&truth, 1);
+        let mut kept = Kept::new();
+        let hex = amt_sim::hex::encode(&message);
+        let bytes = Bytes::parse(&hex).unwrap();
+        prop_assert_eq!(&bytes.message(values, &kept).unwrap(), &message);
+        let pattern = bytes.pattern(values, &kept).unwrap();
+        prop_assert!(pattern.compare(&message, &mut kept).is_ok());
+        let mut other = message.clone();
+        let at = cut % message.len();
+        other[at] ^= 0x40;
+        prop_assert!(pattern.compare(&other, &mut kept).is_err());
+        prop_assert!(pattern.compare(&message[..at], &mut kept).is_err());
+    }
+}
