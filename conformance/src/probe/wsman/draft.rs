@@ -1,5 +1,7 @@
 //! From what a line asks to the elements of a request.
 
+use sha2::{Digest as _, Sha256};
+
 use super::script::{Argument, Change, Target, Value};
 use super::xml::Node;
 use crate::probe::bytes::Kept;
@@ -71,15 +73,32 @@ impl Filling<'_> {
                     _ => digits,
                 }
             }
-            Value::Certificate { form, index } => {
+            Value::Certificate {
+                form,
+                index,
+                hashed,
+            } => {
                 let identity = Identity::of(*form).map_err(|error| error.to_string())?;
                 let der = identity.chain.get(*index);
-                base64::encode(der.ok_or_else(|| format!("{form} has no certificate {index}"))?)
+                let der = der.ok_or_else(|| format!("{form} has no certificate {index}"))?;
+                match hashed {
+                    true => base64::encode(&Sha256::digest(der)),
+                    false => base64::encode(der),
+                }
             }
             Value::Key(form) => {
                 let identity = Identity::of(*form).map_err(|error| error.to_string())?;
                 let der = rsa::pkcs1::EncodeRsaPrivateKey::to_pkcs1_der(&identity.key);
                 base64::encode(der.map_err(|error| error.to_string())?.as_bytes())
+            }
+            Value::UnsignedRequest(name) => {
+                let kept = self.fill(&Value::Kept(name.clone()))?;
+                let public = match kept {
+                    Filled::Text(text) => base64::decode(&text),
+                    Filled::Reference(_) => None,
+                };
+                let public = public.ok_or_else(|| format!("@{name} is no key in Base64"))?;
+                base64::encode(&unsigned_request(&public)?)
             }
             Value::Reference(target) => return self.reference(target).map(Filled::Reference),
         };
@@ -194,6 +213,28 @@ impl Filling<'_> {
         }
         Ok(instance)
     }
+}
+
+/// A PKCS#10 request (RFC 2986) for a public RSA key in PKCS#1 DER, for a subject without a name and with a signature
+/// of no bits: the device puts its own in.
+fn unsigned_request(public: &[u8]) -> Result<Vec<u8>, String> {
+    /// rsaEncryption, with the NULL that goes with it.
+    const RSA: [u8; 13] = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0];
+    const SEQUENCE: u8 = 0x30;
+    const BITS: u8 = 3;
+    let der = |tag: u8, content: &[u8]| {
+        let length = u16::try_from(content.len()).map_err(|_| "a key that is too long")?;
+        Ok::<_, String>([&[tag, 0x82], &length.to_be_bytes()[..], content].concat())
+    };
+    let algorithm = der(SEQUENCE, &RSA)?;
+    let key = der(BITS, &[&[0], public].concat())?;
+    let key = der(SEQUENCE, &[algorithm.as_slice(), &key].concat())?;
+    let version = [2, 1, 0];
+    let attributes = [0xa0, 0];
+    let subject = der(SEQUENCE, &[])?;
+    let info = [&version[..], &subject, &key, &attributes].concat();
+    let info = der(SEQUENCE, &info)?;
+    der(SEQUENCE, &[&info[..], &algorithm, &[BITS, 1, 0]].concat())
 }
 
 impl Node {

@@ -8,6 +8,7 @@
 //! | `wsman WHERE with certificate C`  | the same, known by a chain of the certificate laboratory, such as `good`         |
 //! | `header XML`, `message-id TEXT`   | the next request has this in its Header                                         |
 //! | `body XML`                        | the next request has this Body, whatever it asks                                |
+//! | `repeat 5`                        | the next request is sent five times; all but the last must succeed              |
 //! | `get CLASS[Key=value, ...]`       | Get; without keys, of the one instance that there is                            |
 //! | `put CLASS[...] Name=value -Name` | Put of what was read last, with these properties changed and those left out      |
 //! | `create CLASS Name=value ...`     | Create                                                                          |
@@ -45,7 +46,9 @@
 //! | `octets:0102ff`           | these octets in Base64                                                 |
 //! | `password:USER:PASSWORD`  | MD5 of user, realm and password, in Base64; `password-hex:` in hex       |
 //! | `certificate:good.0`      | DER in Base64 of the first certificate of that chain of the laboratory   |
+//! | `sha256:good.0`           | its SHA-256 in Base64                                                  |
 //! | `key:good`                | the RSA key of its leaf, PKCS#1 in Base64                               |
+//! | `unsigned-request:@name`  | a PKCS#10 request for the public key that was kept, without a signature  |
 //! | `CLASS[Key=value]`        | a reference to that instance                                            |
 
 mod draft;

@@ -8,11 +8,12 @@ use crate::role::certificates::CertificateForm;
 use crate::scenario::placeholder::{Scope, Template};
 
 /// The words that a line begins with.
-pub const VERBS: [&str; 26] = [
+pub const VERBS: [&str; 27] = [
     "wsman",
     "header",
     "message-id",
     "body",
+    "repeat",
     "get",
     "put",
     "create",
@@ -78,6 +79,8 @@ pub enum Aside {
     Header(String),
     MessageId(String),
     Body(String),
+    /// The next request is sent so many times.
+    Repeat(u32),
 }
 
 #[derive(Debug, Clone)]
@@ -101,7 +104,7 @@ pub enum Request {
     Release,
     All(String),
     Invoke {
-        class: String,
+        target: Target,
         method: String,
         values: Vec<Argument>,
     },
@@ -145,8 +148,12 @@ pub enum Value {
     Certificate {
         form: CertificateForm,
         index: usize,
+        /// Its SHA-256 instead.
+        hashed: bool,
     },
     Key(CertificateForm),
+    /// A certificate request for the key that was kept, signed by nobody.
+    UnsignedRequest(String),
     Reference(Target),
 }
 
@@ -219,6 +226,10 @@ pub fn parse(word: &str, rest: &str) -> Option<Result<Line, Wrong>> {
         "wsman" => who(rest).map(Line::Who),
         "header" => some_text(rest).map(|xml| Line::Aside(Aside::Header(xml))),
         "message-id" => some_text(rest).map(|text| Line::Aside(Aside::MessageId(text))),
+        "repeat" => match rest.parse() {
+            Ok(times) if times > 0 => Ok(Line::Aside(Aside::Repeat(times))),
+            _ => Err(format!("`repeat {rest}`: write `repeat 5` above a request").into()),
+        },
         "body" => some_text(rest).map(|xml| Line::Aside(Aside::Body(xml))),
         "get" | "put" | "create" | "delete" | "enumerate" | "pull" | "release" | "all"
         | "invoke" | "act" | "post" => request(word, rest).map(|request| Line::Ask {
@@ -362,13 +373,16 @@ fn request(word: &str, rest: &str) -> Result<Request, Wrong> {
         }
         "release" => Request::Release,
         "invoke" => {
-            let whole = reader.bare()?;
-            let (class, method) = whole
-                .split_once('.')
-                .ok_or_else(|| format!("`{whole}`: write `invoke CLASS.METHOD Name=value ...`"))?;
+            let target = reader.target()?;
+            if !reader.take('.') {
+                let class = target.class;
+                return Err(
+                    format!("`{class}`: write `invoke CLASS.METHOD Name=value ...`").into(),
+                );
+            }
             Request::Invoke {
-                class: class.to_owned(),
-                method: method.to_owned(),
+                target,
+                method: reader.name()?,
                 values: reader.arguments()?,
             }
         }
@@ -704,7 +718,7 @@ impl<'a> Reader<'a> {
                     hex: kind == "password-hex",
                 }
             }
-            Some(("certificate", rest)) => {
+            Some((kind @ ("certificate" | "sha256"), rest)) => {
                 let (name, index) = rest.split_once('.').unwrap_or((rest, "0"));
                 let index = index
                     .parse()
@@ -712,8 +726,13 @@ impl<'a> Reader<'a> {
                 Value::Certificate {
                     form: form(name)?,
                     index,
+                    hashed: kind == "sha256",
                 }
             }
+            Some(("unsigned-request", kept)) => match kept.strip_prefix('@') {
+                Some(kept) => Value::UnsignedRequest(kept.to_owned()),
+                None => return Err("write `unsigned-request:@NAME`".to_owned().into()),
+            },
             Some(("key", name)) => Value::Key(form(name)?),
             _ => Value::Text(template(word)?),
         };
