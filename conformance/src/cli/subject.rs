@@ -25,14 +25,7 @@ pub(super) fn subject(
         targets.push(target);
     }
     if targets.is_empty() {
-        let described = Subjects {
-            kind: "reference",
-            name: "reference".to_owned(),
-            title: "bundled reference agent".to_owned(),
-            program: None,
-            program_version: None,
-            backend: None,
-        };
+        let described = Subjects::reference();
         return Ok((Subject::Reference, described, false));
     }
     let programs = args.programs.programs();
@@ -113,10 +106,7 @@ impl Cast {
                 if let Some(root) = &args.trust {
                     service.trust = Some(root.clone());
                 }
-                let reach = match args.beyond_loopback {
-                    true => Reach::Anywhere,
-                    false => Reach::Loopback,
-                };
+                let reach = Reach::beyond_loopback(args.beyond_loopback);
                 self.application = Some(ExternalApplication::new(target, service, program, reach));
             }
             (None, program) if role == Role::Console => {
