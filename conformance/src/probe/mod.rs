@@ -5,7 +5,9 @@
 //! what is only assumed here.
 
 mod bytes;
+mod hello;
 mod player;
+mod poll;
 mod script;
 #[cfg(test)]
 mod tests;
