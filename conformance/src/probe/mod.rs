@@ -5,10 +5,13 @@
 //! what is only assumed here.
 
 mod bytes;
+mod pattern;
 mod player;
+mod request;
 mod script;
 #[cfg(test)]
 mod tests;
+mod web;
 
 pub use player::{Mismatch, Prober};
 pub use script::Script;

@@ -69,6 +69,11 @@ fn who_says_nothing_gets_no_answer() {
 #[case::no_such_name("on b\n< nothing", 2, "connection")]
 #[case::nobody_listens("connect network:16992\n< end", 2, "connected")]
 #[case::nothing_kept("connect amthi\n> @handle\n< ...", 3, "bytes")]
+#[case::no_http("connect amthi\n> GET /\n< HTTP 200", 3, "a port")]
+#[case::no_answer("connect local:16992\n< HTTP 200", 3, "HTTP 200")]
+#[case::other_status("connect local:16992\n> GET /nowhere\n< HTTP 200", 4, "HTTP 200")]
+#[case::no_answer_yet("connect local:16992\n< Server: *", 3, "an HTTP answer")]
+#[case::unasked("connect local:16992\n> GET / as admin\n< HTTP 200", 3, "a request")]
 fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case] expected: &str) {
     let mismatch = play(lines, false).unwrap_err();
     assert_eq!(mismatch.line, line, "{mismatch:?}");
@@ -90,6 +95,14 @@ fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case]
 #[case::kept(
     "connect amthi\n> 0101 0000 5c000004 u32:0\n< 0101 @rest*2 5c008004 ...\n> 0101 @rest 5c000004 u32:0\n< 0101 @rest ...",
     2
+)]
+#[case::web(
+    "connect local:16992\n> GET /logon.htm\n< HTTP 200\n< body *</html>\n> GET /wsman\n< HTTP 405\n< end",
+    4
+)]
+#[case::two_answers(
+    "connect local:16992\n> \"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\nGET /x HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n\"\n< HTTP 303\n< HTTP 404\n< end",
+    3
 )]
 fn every_line_does_what_it_says(#[case] lines: &str, #[case] answers: usize) {
     assert_eq!(play(lines, false), Ok(answers));
@@ -127,6 +140,8 @@ fn every_line_does_what_it_says(#[case] lines: &str, #[case] answers: usize) {
 #[case::nothing_refused("= EBUSY", "2:1: `=` stands below a line that is refused")]
 #[case::no_question("connect amthi", "1:9: a probe that expects nothing")]
 #[case::time("wait soon", "2:1: `soon` is not a time")]
+#[case::request("connect local:16992\n> GET", "3:1: a request has a path")]
+#[case::status("connect local:16992\n< HTTP 4O1", "3:1: `4O1` is no status of HTTP")]
 fn what_is_wrong_with_a_line_is_said(#[case] lines: &str, #[case] complaint: &str) {
     let complaints = script(lines).unwrap_err();
     assert_eq!(complaints.len(), 1, "{complaints:?}");
