@@ -24,7 +24,7 @@ pub fn scenario() -> Value {
             "expect": {"$ref": "#/definitions/expect"},
             "requirement": {"$ref": "#/definitions/requirement"},
             "probe": text("A script that tries the device itself; docs/scenarios.md lists its lines."),
-            "severity": words(["MUST", "SHOULD", "MAY"], "MAY for a probe only. Never stronger than the requirement's own level."),
+            "severity": words(["MUST", "SHOULD", "MAY"], "Never stronger than the requirement's own level."),
             "fault": or_parameter(json!({"$ref": "#/definitions/fault"})),
             "advance": or_parameter(json!({"$ref": "#/definitions/time"})),
         },

@@ -65,3 +65,40 @@ fn the_page_about_field_reports() {
         }
     }
 }
+
+/// The page about the guide: every row names requirements and stories that there are, each requirement is claimed by one
+/// of the row's stories, and no story stands there for nothing.
+#[test]
+fn the_page_about_the_guide() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let ledger = conformance::requirement::Ledger::builtin().unwrap();
+    let library = conformance::scenario::Library::builtin(&ledger).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let rows = rows.filter(|line| !line.starts_with("| step"));
+    let mut steps = 0;
+    for row in rows {
+        let named = |cell: usize| {
+            let cell = row.split(" | ").nth(cell).unwrap();
+            cell.split('`').skip(1).step_by(2).collect::<Vec<_>>()
+        };
+        let (requirements, stories) = (named(2), named(3));
+        assert!(!requirements.is_empty() && !stories.is_empty(), "{row}");
+        let claims = |story: &str, id: &str| {
+            let story = library.get(story);
+            let story = story.unwrap_or_else(|| panic!("no such story: {row}"));
+            story.requirements.iter().any(|claimed| claimed == id)
+        };
+        for id in &requirements {
+            assert!(ledger.get(id).is_some(), "no requirement is called {id}");
+            let proven = stories.iter().any(|story| claims(story, id));
+            assert!(proven, "no story of the row claims {id}: {row}");
+        }
+        for story in &stories {
+            let needed = requirements.iter().any(|id| claims(story, id));
+            assert!(needed, "{story} claims nothing of its row: {row}");
+        }
+        steps += 1;
+    }
+    assert!(steps > 30, "{steps} rows");
+}

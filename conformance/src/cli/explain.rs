@@ -5,8 +5,8 @@ use std::io::Write;
 use amt_sim::{Entry, Rules};
 
 use super::{Console, Stop, shelf};
-use crate::requirement::{Ledger, Party, Requirement};
-use crate::run::{Case, Choice, Engine, Plan, Run, Subject, Verdict};
+use crate::requirement::{Ledger, Matrix, Party, Requirement};
+use crate::run::{Choice, Engine, Plan, Run, Subject, Verdict, newest};
 use crate::scenario::{Library, Scenario};
 
 /// Journal lines that are shown unless the whole is asked for.
@@ -28,6 +28,10 @@ pub(super) fn explain(id: &str, whole: bool, console: &mut Console) -> Result<u8
             "no requirement and no scenario is called `{id}`{near}"
         )));
     };
+    if ledger.called(id).count() > 1 {
+        parts(id, &ledger, &library, out)?;
+        return Ok(0);
+    }
     say(requirement, out)?;
     let proving: Vec<&Scenario> = library
         .scenarios
@@ -69,6 +73,33 @@ pub(super) fn explain(id: &str, whole: bool, console: &mut Console) -> Result<u8
         )?;
     }
     Ok(0)
+}
+
+/// What an alias stands for when it is more than one thing.
+fn parts(alias: &str, ledger: &Ledger, library: &Library, out: &mut dyn Write) -> Result<(), Stop> {
+    writeln!(out, "{alias} stands for several requirements\n")?;
+    let matrix = Matrix::new(ledger, &library.scenarios);
+    let rows = matrix.rows.iter();
+    for row in rows.filter(|row| ledger.called(alias).any(|part| part == row.requirement)) {
+        let part = row.requirement;
+        writeln!(
+            out,
+            "  {:<10} {}\n             The {} {}: {}",
+            row.standing(),
+            part.id,
+            part.who,
+            part.level,
+            part.text
+        )?;
+        if let Some(reason) = &part.untestable {
+            writeln!(out, "             Not tested: {reason}")?;
+        }
+    }
+    writeln!(
+        out,
+        "\n  try it\n    conformance run --filter requirement:{alias}\n    conformance explain ID   (each of them)"
+    )?;
+    Ok(())
 }
 
 fn say(requirement: &Requirement, out: &mut dyn Write) -> Result<(), Stop> {
@@ -133,11 +164,7 @@ fn smallest(requirement: &Requirement, ledger: &Ledger, library: &Library) -> Op
         misbehaviour: None,
         rules: Rules::default(),
     };
-    let stories = plan
-        .cases
-        .chunk_by(|a, b| a.scenario.id == b.scenario.id)
-        .filter_map(|cases: &[Case<'_>]| cases.last());
-    stories
+    newest(&plan.cases)
         .map(|case| engine.run(case))
         .filter(|run| run.verdict == Verdict::Pass)
         .min_by_key(|run| run.journal.len())

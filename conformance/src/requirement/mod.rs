@@ -150,28 +150,32 @@ impl Ledger {
             let Some((requirement, name_span)) = parse_requirement(path, &entry, findings) else {
                 continue;
             };
-            let names = [Some(requirement.id.as_str()), requirement.alias.as_deref()];
-            for name in names.into_iter().flatten() {
-                let twin = self
-                    .get(name)
-                    .or_else(|| found.iter().find(|other| other.is_called(name)));
-                if let Some(twin) = twin {
-                    findings.add(
-                        name_span.clone(),
-                        format!("`{name}` stands in {} already", twin.file),
-                    );
-                }
+            let name = &requirement.id;
+            let twin = self
+                .get(name)
+                .or_else(|| found.iter().find(|other| other.is_called(name)));
+            if let Some(twin) = twin {
+                findings.add(
+                    name_span,
+                    format!("`{name}` stands in {} already", twin.file),
+                );
             }
             found.push(requirement);
         }
         found
     }
 
-    /// By ID or alias.
+    /// By ID or alias; the first one where an alias stands for several.
     pub fn get(&self, name: &str) -> Option<&Requirement> {
+        let mut all = self.requirements.iter();
+        all.find(|requirement| requirement.is_called(name))
+    }
+
+    /// The one with this ID, or all with this alias.
+    pub fn called<'l>(&'l self, name: &str) -> impl Iterator<Item = &'l Requirement> {
         self.requirements
             .iter()
-            .find(|requirement| requirement.is_called(name))
+            .filter(move |requirement| requirement.is_called(name))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Requirement> {
@@ -306,9 +310,19 @@ mod tests {
     }
 
     #[test]
+    fn an_alias_may_stand_for_several() {
+        let other = GOOD.replace("a.b", "a.c");
+        let files = [("a.toml", GOOD), ("b.toml", other.as_str())];
+        let ledger = Ledger::parse(files).unwrap();
+        let ids: Vec<&str> = ledger.called("P01").map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["a.b", "a.c"]);
+        assert_eq!(ledger.called("a.c").count(), 1);
+    }
+
+    #[test]
     fn an_id_that_stands_twice_is_refused_across_files() {
         let errors = Ledger::parse([("a.toml", GOOD), ("b.toml", GOOD)]).unwrap_err();
-        assert_eq!(errors.len(), 2, "{errors:?}"); // the ID and the alias
+        assert_eq!(errors.len(), 1, "{errors:?}");
         assert!(errors[0].message.contains("a.toml already"));
     }
 

@@ -414,7 +414,7 @@ fn parse_expect(step: &Table<'_, '_>, findings: &Findings, ledger: &Ledger) -> O
     let expectation = step
         .table("expect")
         .and_then(|table| parse_expectation(&table, findings));
-    let (requirement, severity) = parse_proof(step, findings, ledger, Level::Should)?;
+    let (requirement, severity) = parse_proof(step, findings, ledger)?;
     Some(StepKind::Expect {
         expectation: expectation?,
         requirement,
@@ -431,8 +431,7 @@ fn parse_probe(
     let script = step
         .require_string("probe")
         .and_then(|script| Script::parse(text, &script, findings));
-    // What the device may do, it does in one way or another.
-    let (requirement, severity) = parse_proof(step, findings, ledger, Level::May)?;
+    let (requirement, severity) = parse_proof(step, findings, ledger)?;
     Some(StepKind::Probe {
         script: script?,
         requirement,
@@ -445,16 +444,9 @@ fn parse_proof(
     step: &Table<'_, '_>,
     findings: &Findings,
     ledger: &Ledger,
-    weakest: Level,
 ) -> Option<(String, Level)> {
     let requirement = step.require_string("requirement");
-    let levels: Vec<Level> = Level::ALL
-        .iter()
-        .copied()
-        .filter(|level| *level <= weakest)
-        .collect();
-    let named = |text: &str| Level::named(text).filter(|level| levels.contains(level));
-    let severity = word(step, findings, "severity", named, &levels);
+    let severity = word(step, findings, "severity", Level::named, Level::ALL);
     let requirement = requirement?;
     check_requirement(&requirement, findings, ledger);
     if let (Some(known), Some(severity)) = (ledger.get(&requirement.value), severity)
