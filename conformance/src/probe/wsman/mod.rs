@@ -8,7 +8,6 @@
 //! | `wsman WHERE with certificate C`  | the same, known by a chain of the certificate laboratory, such as `good`         |
 //! | `header XML`, `message-id TEXT`   | the next request has this in its Header                                         |
 //! | `body XML`                        | the next request has this Body, whatever it asks                                |
-//! | `repeat 5`                        | the next request is sent five times; all but the last must succeed              |
 //! | `get CLASS[Key=value, ...]`       | Get; without keys, of the one instance that there is                            |
 //! | `put CLASS[...] Name=value -Name` | Put of what was read last, with these properties changed and those left out      |
 //! | `create CLASS Name=value ...`     | Create                                                                          |

@@ -24,7 +24,6 @@ pub struct Session {
     header: String,
     message: Option<String>,
     body: Option<String>,
-    repeat: Option<u32>,
     last: Option<Answer>,
     /// The instance that was read last, for a Put.
     read: Option<Node>,
@@ -69,16 +68,8 @@ impl Session {
                 self.body = Some(xml.clone());
                 Ok(())
             }
-            Line::Aside(Aside::Repeat(times)) => {
-                self.repeat = Some(*times);
-                Ok(())
-            }
             Line::Ask { .. } if mute => Err(wrong("an answer", "nothing was asked")),
             Line::Ask { request, judged } => {
-                for _ in 1..self.repeat.take().unwrap_or(1) {
-                    self.ask(request, device, kept, values)?;
-                    self.succeeded()?;
-                }
                 self.ask(request, device, kept, values)?;
                 match judged {
                     true => Ok(()),

@@ -8,12 +8,11 @@ use crate::role::certificates::CertificateForm;
 use crate::scenario::placeholder::{Scope, Template};
 
 /// The words that a line begins with.
-pub const VERBS: [&str; 27] = [
+pub const VERBS: [&str; 26] = [
     "wsman",
     "header",
     "message-id",
     "body",
-    "repeat",
     "get",
     "put",
     "create",
@@ -79,8 +78,6 @@ pub enum Aside {
     Header(String),
     MessageId(String),
     Body(String),
-    /// The next request is sent so many times.
-    Repeat(u32),
 }
 
 #[derive(Debug, Clone)]
@@ -226,10 +223,6 @@ pub fn parse(word: &str, rest: &str) -> Option<Result<Line, Wrong>> {
         "wsman" => who(rest).map(Line::Who),
         "header" => some_text(rest).map(|xml| Line::Aside(Aside::Header(xml))),
         "message-id" => some_text(rest).map(|text| Line::Aside(Aside::MessageId(text))),
-        "repeat" => match rest.parse() {
-            Ok(times) if times > 0 => Ok(Line::Aside(Aside::Repeat(times))),
-            _ => Err(format!("`repeat {rest}`: write `repeat 5` above a request").into()),
-        },
         "body" => some_text(rest).map(|xml| Line::Aside(Aside::Body(xml))),
         "get" | "put" | "create" | "delete" | "enumerate" | "pull" | "release" | "all"
         | "invoke" | "act" | "post" => request(word, rest).map(|request| Line::Ask {
