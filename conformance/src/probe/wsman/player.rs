@@ -7,8 +7,8 @@ use super::script::{Aside, Item, Judge, Line, Login, Path, Place, Request, Targe
 use super::xml::{Envelope, Node};
 use crate::glob::Glob;
 use crate::probe::bytes::Kept as Memory;
+use crate::probe::chains;
 use crate::probe::player::{Wrong, wrong};
-use crate::role::certificates::Identity;
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
 use crate::wire::soap::{self, Draft};
@@ -249,7 +249,7 @@ impl Session {
                 Some(client::Login::new(user.fill(values), password.fill(values)))
             }
             Login::Certificate(form) => {
-                let own = Identity::of(*form).map_err(|error| odd(error.to_string()))?;
+                let own = chains::identity(*form).map_err(odd)?;
                 let own = TlsIdentity::new(&own.chain, &own.pkcs8);
                 identity = Some(own.map_err(|error| odd(error.to_string()))?);
                 None

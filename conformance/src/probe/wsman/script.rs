@@ -3,6 +3,7 @@
 use amt_sim::device::Interface;
 
 use crate::glob::Glob;
+use crate::probe::chains::{self, Certificate};
 use crate::probe::script::Wrong;
 use crate::role::certificates::CertificateForm;
 use crate::scenario::placeholder::{Scope, Template};
@@ -142,12 +143,9 @@ pub enum Value {
         password: String,
         hex: bool,
     },
-    Certificate {
-        form: CertificateForm,
-        index: usize,
-        /// Its SHA-256 instead.
-        hashed: bool,
-    },
+    Certificate(Certificate),
+    /// The SHA-256 of one.
+    Fingerprint(Certificate),
     Key(CertificateForm),
     /// A certificate request for the key that was kept, signed by nobody.
     UnsignedRequest(String),
@@ -306,7 +304,7 @@ fn who(rest: &str) -> Result<Who, Wrong> {
             }
         }
         Some("with") if reader.next_bare() == Some("certificate") => {
-            Login::Certificate(form(reader.bare()?)?)
+            Login::Certificate(chains::chain(reader.bare()?)?)
         }
         Some(_) => return Err(how.to_owned().into()),
     };
@@ -484,20 +482,6 @@ fn template(text: &str) -> Result<Template, Wrong> {
     Template::parse(text, Scope::Scenario).map_err(|unknown| Wrong {
         message: unknown.message,
         help: unknown.help,
-    })
-}
-
-fn form(name: &str) -> Result<CertificateForm, Wrong> {
-    let found = CertificateForm::ALL
-        .iter()
-        .find(|form| form.to_string() == name);
-    found.copied().ok_or_else(|| {
-        let names: Vec<String> = CertificateForm::ALL
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        super::super::script::unknown(name, "chain of the laboratory is called", &names)
     })
 }
 
@@ -711,22 +695,13 @@ impl<'a> Reader<'a> {
                     hex: kind == "password-hex",
                 }
             }
-            Some((kind @ ("certificate" | "sha256"), rest)) => {
-                let (name, index) = rest.split_once('.').unwrap_or((rest, "0"));
-                let index = index
-                    .parse()
-                    .map_err(|_| format!("`{index}` is no place in a chain"))?;
-                Value::Certificate {
-                    form: form(name)?,
-                    index,
-                    hashed: kind == "sha256",
-                }
-            }
+            Some(("certificate", name)) => Value::Certificate(Certificate::parse(name)?),
+            Some(("sha256", name)) => Value::Fingerprint(Certificate::parse(name)?),
             Some(("unsigned-request", kept)) => match kept.strip_prefix('@') {
                 Some(kept) => Value::UnsignedRequest(kept.to_owned()),
                 None => return Err("write `unsigned-request:@NAME`".to_owned().into()),
             },
-            Some(("key", name)) => Value::Key(form(name)?),
+            Some(("key", name)) => Value::Key(chains::chain(name)?),
             _ => Value::Text(template(word)?),
         };
         Ok(value)

@@ -154,7 +154,7 @@ fn who_asks_nothing_is_answered_nothing() {
 #[case::login("wsman lme as admin", "2:1: write `wsman WHERE as USER PASSWORD`")]
 #[case::chain(
     "wsman network:16993 with certificate godo",
-    "2:1: no chain of the laboratory is called `godo` did you mean `good`?"
+    "2:1: no chain of the laboratory is called `godo`: did you mean `good`?"
 )]
 #[case::no_method(
     "invoke AMT_X",
