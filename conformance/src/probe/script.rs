@@ -10,7 +10,7 @@
 //! | `... as NAME`               | gives the connection a name; else it is called by its place                 |
 //! | `connect amthi on NAME`     | connects a node that is open                                                |
 //! | `on NAME`                   | what follows goes over that connection                                      |
-//! | `> BYTES`                   | sends; a whole message to an ME client                                      |
+//! | `> BYTES`                   | sends; a whole message to an ME client; `> empty` is one of no bytes         |
 //! | `< BYTES`                   | the next message, or the next bytes of a port, must look like that           |
 //! | `<8 BYTES`                  | the same, read with room for eight bytes                                    |
 //! | `<now BYTES`                | the same, without waiting for it                                            |
@@ -231,7 +231,10 @@ impl Reader {
                 }
                 "on" => Verb::On(named(rest)?),
                 ">" => {
-                    let bytes = Bytes::parse(rest)?;
+                    let bytes = match rest {
+                        "empty" => Bytes::default(),
+                        _ => Bytes::parse(rest)?,
+                    };
                     if !bytes.can_be_sent() {
                         return Err("what is sent must be said to the last byte"
                             .to_owned()
