@@ -478,6 +478,12 @@ impl Device {
         self.firmware.recorder.record_secrets(wanted);
     }
 
+    /// Whether every occasion on which a fault could strike is recorded from now on. They are not unless they are
+    /// asked for.
+    pub fn record_chances(&mut self, wanted: bool) {
+        self.firmware.recorder.record_chances(wanted);
+    }
+
     /// Takes out what was recorded.
     pub fn take_recording(&mut self) -> Recording {
         self.firmware.recorder.take()
@@ -564,6 +570,33 @@ mod tests {
                 .all(|pair| pair[0].seq + 1 == pair[1].seq)
         );
         assert!(entries.windows(2).all(|pair| pair[0].at <= pair[1].at));
+    }
+
+    /// Each occasion by the name under which a fault would strike there; none unless they are asked for.
+    #[test]
+    fn every_chance_of_a_fault_is_recorded() {
+        let (mut device, handle) = connected("answer:amthi:0x5e=drop");
+        device.mei_write(handle, &GET_UUID).unwrap();
+        assert_eq!(device.take_recording().chances, []);
+        device.record_chances(true);
+        device.mei_write(handle, &STOP).unwrap();
+        wait(&mut device);
+        device.mei_read(handle, 5120).unwrap();
+        let told = |chance: crate::device::Chance| (chance.at, chance.command);
+        let chances: Vec<_> = device
+            .take_recording()
+            .chances
+            .into_iter()
+            .map(told)
+            .collect();
+        let expected = [
+            (FaultPoint::Power, None),
+            (FaultPoint::Write, Some(0x5e)),
+            (FaultPoint::Answer, Some(0x5e)),
+            (FaultPoint::Read, None),
+        ];
+        assert_eq!(chances, expected);
+        assert_eq!(device.take_recording().chances, []);
     }
 
     /// What is saved is there afterwards, what is only in memory is not: a connection, the local account's password.

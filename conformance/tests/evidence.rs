@@ -524,6 +524,7 @@ fn written(show_secrets: bool) -> (Folder, Files, Vec<Vec<u8>>) {
         all: true,
         show_secrets,
         capture: true,
+        ..Evidence::default()
     };
     let secrets = std::sync::Mutex::new(Vec::new());
     let report = report_with("setup.unsigned", None, evidence, |run| {

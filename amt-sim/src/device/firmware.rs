@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::fault::{Asked, Fault, Faults, Occasion};
+use super::fault::{Asked, Fault, FaultPoint, Faults, Occasion};
 use super::identity::{Identity, LocalAccount};
 use super::journal::{Event, Journal};
 use super::mode::{self, Mode, ProvisioningState, Refusal, Trigger};
 use super::profile::Profile;
-use super::recorder::{Passage, Recorder, Traffic};
+use super::recorder::{Chance, Passage, Recorder, Traffic};
 use super::rule::{Rule, Rules};
 use super::seed::Seed;
 use super::state::State;
@@ -129,12 +129,26 @@ impl Firmware {
 
     /// The fault that strikes on this occasion, journaled.
     pub(crate) fn strike(&mut self, occasion: Occasion) -> Option<Fault> {
+        self.recorder.add_chance(|| Chance {
+            before: self.journal.next(),
+            at: occasion.at,
+            client: occasion.client,
+            command: occasion.command,
+            request: None,
+        });
         let fault = self.faults.strike(occasion)?;
         Some(self.struck(fault))
     }
 
     /// The fault that strikes at this WS-Management request, journaled.
     pub(crate) fn strike_request(&mut self, asked: Asked<'_>) -> Option<Fault> {
+        self.recorder.add_chance(|| Chance {
+            before: self.journal.next(),
+            at: FaultPoint::Wsman,
+            client: None,
+            command: None,
+            request: Some(format!("{}.{}", asked.class, asked.action)),
+        });
         let fault = self.faults.strike_request(asked)?;
         Some(self.struck(fault))
     }

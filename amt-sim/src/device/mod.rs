@@ -37,7 +37,7 @@ pub use profile::{
     MeReset, MeiClient, MeiLink, Network, Platform, Profile, ProfileError, RandomSeed,
     RemoteAccess, SetupServer, SlowKey, Timings, Tls, Tunnel, TunnelTrigger, Web, WhileDisabled,
 };
-pub use recorder::{Passage, Recording, Traffic};
+pub use recorder::{Chance, Passage, Recording, Traffic};
 pub use rule::{Rule, Rules, UnknownRule};
 pub use seed::Seed;
 pub use setup::peer::PeerRefusal;

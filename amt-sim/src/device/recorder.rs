@@ -4,7 +4,9 @@
 //! for: it costs memory, and with TLS it holds what TLS was to hide.
 
 use super::account::Interface;
+use super::fault::FaultPoint;
 use super::journal::Party;
+use crate::mei::ClientKind;
 use crate::time::Instant;
 use crate::tls::KeyLog;
 
@@ -41,12 +43,27 @@ pub enum Passage {
     Closed,
 }
 
+/// An occasion on which a [fault](super::Fault) could have struck, whether or not one did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chance {
+    /// Number of the journal entry that was made next.
+    pub before: u64,
+    pub at: FaultPoint,
+    pub client: Option<ClientKind>,
+    /// The number by which a fault names the message.
+    pub command: Option<u32>,
+    /// Class and action of a WS-Management request, as in `CLASS.Get`.
+    pub request: Option<String>,
+}
+
 /// What was recorded since it was last taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recording {
     pub traffic: Vec<Traffic>,
     /// Secrets of TLS connections: lines of the `SSLKEYLOGFILE` format.
     pub secrets: String,
+    /// Every occasion for a fault, in order.
+    pub chances: Vec<Chance>,
     /// Bytes that were not recorded because nobody took what was.
     pub lost: u64,
 }
@@ -56,6 +73,7 @@ impl Recording {
     pub fn append(&mut self, later: Self) {
         self.traffic.extend(later.traffic);
         self.secrets += &later.secrets;
+        self.chances.extend(later.chances);
         self.lost += later.lost;
     }
 }
@@ -63,10 +81,15 @@ impl Recording {
 /// Bytes that are held when nobody takes them.
 const MOST: usize = 64 << 20;
 
+/// Occasions that are held when nobody takes them; later ones are forgotten.
+const MOST_CHANCES: usize = 1 << 20;
+
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     streams: bool,
     key_log: Option<KeyLog>,
+    /// None while nobody wants them.
+    chances: Option<Vec<Chance>>,
     traffic: Vec<Traffic>,
     held: usize,
     lost: u64,
@@ -79,6 +102,18 @@ impl Recorder {
 
     pub(crate) fn record_secrets(&mut self, wanted: bool) {
         self.key_log = wanted.then(KeyLog::default);
+    }
+
+    pub(crate) fn record_chances(&mut self, wanted: bool) {
+        self.chances = wanted.then(Vec::new);
+    }
+
+    pub(crate) fn add_chance(&mut self, chance: impl FnOnce() -> Chance) {
+        if let Some(chances) = &mut self.chances
+            && chances.len() < MOST_CHANCES
+        {
+            chances.push(chance());
+        }
     }
 
     pub(crate) fn key_log(&self) -> Option<KeyLog> {
@@ -107,6 +142,11 @@ impl Recorder {
         Recording {
             traffic: std::mem::take(&mut self.traffic),
             secrets: self.key_log.as_ref().map(KeyLog::take).unwrap_or_default(),
+            chances: self
+                .chances
+                .as_mut()
+                .map(std::mem::take)
+                .unwrap_or_default(),
             lost: std::mem::take(&mut self.lost),
         }
     }

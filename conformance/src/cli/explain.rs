@@ -6,7 +6,7 @@ use amt_sim::{Entry, Rules};
 
 use super::{Console, Stop, shelf};
 use crate::requirement::{Ledger, Matrix, Party, Requirement};
-use crate::run::{Case, Choice, Engine, Plan, Run, Subject, Verdict};
+use crate::run::{Choice, Engine, Plan, Run, Subject, Verdict, newest};
 use crate::scenario::{Library, Scenario};
 
 /// Journal lines that are shown unless the whole is asked for.
@@ -164,11 +164,7 @@ fn smallest(requirement: &Requirement, ledger: &Ledger, library: &Library) -> Op
         misbehaviour: None,
         rules: Rules::default(),
     };
-    let stories = plan
-        .cases
-        .chunk_by(|a, b| a.scenario.id == b.scenario.id)
-        .filter_map(|cases: &[Case<'_>]| cases.last());
-    stories
+    newest(&plan.cases)
         .map(|case| engine.run(case))
         .filter(|run| run.verdict == Verdict::Pass)
         .min_by_key(|run| run.journal.len())

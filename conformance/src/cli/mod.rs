@@ -261,15 +261,18 @@ struct SweepArgs {
     /// Everything that looks random follows from this number
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Single faults that are tried at most, spread over the run
-    #[arg(long, value_name = "N", default_value = "2000")]
-    limit: usize,
+    /// Single faults that are tried at most, spread over the run; all of them when absent
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Schedules of two to four faults, drawn by the seed
     #[arg(long, value_name = "N", default_value = "50")]
     several: usize,
     /// Only faults of these layers, such as tls,power; the first line of a sweep names those that there are
     #[arg(long, value_name = "LAYER", value_delimiter = ',', value_parser = parse_layer)]
     layer: Vec<Layer>,
+    /// Say of each schedule what became of it
+    #[arg(long)]
+    each: bool,
     /// Where scenarios about what was found go
     #[arg(long, value_name = "DIR", default_value = "found")]
     out: PathBuf,

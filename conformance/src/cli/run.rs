@@ -83,6 +83,7 @@ pub(super) fn run(args: &RunArgs, console: &mut Console) -> Result<u8, Stop> {
     let started = SystemTime::now();
     let clock = Instant::now();
     let evidence = Evidence {
+        chances: false,
         all: args.evidence.all,
         show_secrets: args.show_secrets,
         capture: args.bundle.is_some(),

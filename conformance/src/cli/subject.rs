@@ -155,10 +155,7 @@ fn together(mut described: Vec<Subjects>) -> Subjects {
         let texts: Vec<&str> = described.iter().filter_map(text).collect();
         (!texts.is_empty()).then(|| texts.join(" + "))
     };
-    let (names, titles) = (
-        join(|one| Some(&one.name)).unwrap_or_default(),
-        join(|one| Some(&one.title)).unwrap_or_default(),
-    );
+    let names = join(|one| Some(&one.name)).unwrap_or_default();
     let (program, program_version, backend) = (
         join(|one| one.program.as_deref()),
         join(|one| one.program_version.as_deref()),
@@ -168,8 +165,9 @@ fn together(mut described: Vec<Subjects>) -> Subjects {
         (Some(only), true) => only,
         _ => Subjects {
             kind: "several",
+            // Their titles one behind the other would be no title.
+            title: names.clone(),
             name: names,
-            title: titles,
             program,
             program_version,
             backend,

@@ -4,9 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::num::NonZeroUsize;
 
+use amt_sim::Mode;
+
 use super::{Console, Stop, SweepArgs, library};
-use crate::run::{Case, Choice, Plan};
-use crate::sweep::{Scope, Sweep, scenario_text, sweep};
+use crate::role::Ending;
+use crate::run::{Case, Choice, Plan, newest};
+use crate::scenario::Action;
+use crate::sweep::{Fate, Scope, Sweep, scenario_text, sweep};
 
 pub(super) fn run(args: &SweepArgs, console: &mut Console) -> Result<u8, Stop> {
     let (ledger, library, texts) = library(&args.file)?;
@@ -21,14 +25,9 @@ pub(super) fn run(args: &SweepArgs, console: &mut Console) -> Result<u8, Stop> {
         ..Choice::default()
     };
     let plan = Plan::new(&library, &ledger, &choice).map_err(Stop::wrong)?;
-    // The newest device of each scenario, unless one is named.
-    let cases = plan
-        .cases
-        .chunk_by(|a, b| a.scenario.id == b.scenario.id)
-        .filter_map(|cases| cases.last());
     let scope = Scope {
         layers: args.layer.clone(),
-        limit: args.limit,
+        limit: args.limit.unwrap_or(usize::MAX),
         several: args.several,
         misbehaviour: args.misbehave,
         jobs: args
@@ -38,7 +37,7 @@ pub(super) fn run(args: &SweepArgs, console: &mut Console) -> Result<u8, Stop> {
     };
     let live = console.live;
     let mut found = false;
-    for case in cases {
+    for case in newest(&plan.cases) {
         let swept = sweep(&ledger, case, &scope, |done, total| {
             if live {
                 eprint!("\r[{done}/{total}]\u{1b}[K");
@@ -49,6 +48,9 @@ pub(super) fn run(args: &SweepArgs, console: &mut Console) -> Result<u8, Stop> {
             eprint!("\r\u{1b}[K");
         }
         tell(case, &swept, console)?;
+        if args.each {
+            tell_each(&swept, console)?;
+        }
         for finding in &swept.findings {
             found = true;
             let faults: Vec<String> = finding.schedule.iter().map(ToString::to_string).collect();
@@ -106,11 +108,44 @@ fn tell(case: &Case<'_>, swept: &Sweep, console: &mut Console) -> Result<(), Sto
         swept.points.len(),
         layers.join(", ")
     )?;
-    let said_so = swept.struck - swept.recovered;
     writeln!(
         console.out,
-        "  {} single faults, {} schedules tried, {} struck: {} ended as without, {} ended otherwise and said so or went wrong",
-        swept.faults, swept.tried, swept.struck, swept.recovered, said_so
+        "  {} single faults, {} schedules tried: {} ended as without, {} ended otherwise and said so, {} went wrong, {} never struck",
+        swept.faults,
+        swept.tried.len(),
+        swept.count(Fate::Recovered),
+        swept.count(Fate::SaidSo),
+        swept.count(Fate::Wrong),
+        swept.count(Fate::Missed),
     )?;
+    Ok(())
+}
+
+/// One line a schedule: what became of it, the faults, how each action ended and where the device was then.
+fn tell_each(swept: &Sweep, console: &mut Console) -> Result<(), Stop> {
+    for tried in &swept.tried {
+        let faults: Vec<String> = tried.schedule.iter().map(ToString::to_string).collect();
+        let end = |(action, ending, mode): &(Action, Ending, Mode)| match ending {
+            Ending::Outcome(outcome) => format!("{action} {outcome} ({mode:?})"),
+            other => format!("{action} {other:?}"),
+        };
+        let ends: Vec<String> = tried.ends.iter().map(end).collect();
+        let fate = match tried.fate {
+            Fate::Missed => "missed",
+            Fate::Recovered => "as without",
+            Fate::SaidSo => "said so",
+            Fate::Wrong => "WRONG",
+        };
+        write!(
+            console.out,
+            "  {fate:<10} {}: {}",
+            faults.join(", "),
+            ends.join(", ")
+        )?;
+        if let Some(remark) = tried.remarks.last() {
+            write!(console.out, "; {remark}")?;
+        }
+        writeln!(console.out)?;
+    }
     Ok(())
 }

@@ -328,7 +328,7 @@ fn show(bytes: &[Option<u8>]) -> String {
 }
 
 /// Where the first word of bytes ends.
-fn token_end(text: &str) -> Result<usize, String> {
+pub(super) fn token_end(text: &str) -> Result<usize, String> {
     if !text.starts_with('"') {
         return Ok(text.find(char::is_whitespace).unwrap_or(text.len()));
     }
@@ -422,14 +422,14 @@ fn not_bytes(token: &str) -> String {
     )
 }
 
-fn template(text: &str) -> Result<Template, String> {
+pub(super) fn template(text: &str) -> Result<Template, String> {
     Template::parse(text, Scope::Scenario).map_err(|error| match error.help {
         Some(help) => format!("{}: {help}", error.message),
         None => error.message,
     })
 }
 
-fn unescape(text: &str) -> Result<String, String> {
+pub(super) fn unescape(text: &str) -> Result<String, String> {
     let mut plain = String::new();
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {

@@ -6,11 +6,14 @@
 
 mod bytes;
 mod hello;
+mod pattern;
 mod player;
 mod poll;
+mod request;
 mod script;
 #[cfg(test)]
 mod tests;
+mod web;
 
 pub use player::{Mismatch, Prober};
 pub use script::Script;

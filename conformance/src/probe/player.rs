@@ -7,7 +7,9 @@ use amt_sim::device::Interface;
 use amt_sim::{Errno, HandleId};
 
 use super::bytes::{self, Bytes, Kept};
+use super::request::Request;
 use super::script::{Answer, Place, Refused, Script, Verb};
+use super::web::{Visitor, WebAnswer};
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
 use crate::wire::{Pipe, PipeError};
@@ -21,6 +23,7 @@ pub struct Prober {
     kept: Kept,
     /// What came last.
     last: Vec<u8>,
+    web: Visitor,
     /// Nothing that he sends goes out: how the harness sees that his checks can fail.
     mute: bool,
 }
@@ -77,6 +80,7 @@ impl Prober {
             current: String::new(),
             kept: Kept::new(),
             last: Vec::new(),
+            web: Visitor::default(),
             mute: false,
         }
     }
@@ -141,10 +145,12 @@ impl Prober {
                 false => Err(wrong("a connection of that name", "there is none")),
             },
             Verb::Send { bytes, refused } => self.send(bytes, *refused, values),
+            Verb::Request(request) => self.ask(request, values),
             Verb::Answer { room, now, answer } => {
                 let wait = Wait { now: *now };
                 match answer {
                     Answer::Bytes(bytes) => self.bytes_come(bytes, *room, wait, values),
+                    Answer::Web(answer) => self.web_answers(answer, values),
                     Answer::Nothing => self.nothing_comes(wait),
                     Answer::End => self.end_comes(wait),
                     Answer::Errno(errno) => self.error_comes(*errno, *room, wait),
@@ -272,6 +278,48 @@ impl Prober {
             }
             Connection::Port { pipe, .. } => pipe.send(&message).map_err(|error| odd(&error)),
         }
+    }
+
+    fn ask(&mut self, request: &Request, values: Values<'_>) -> Result<(), Wrong> {
+        let asked = self.web.asked.as_mut();
+        let bytes = request
+            .bytes(asked, values, &self.kept)
+            .map_err(|why| ("a request".to_owned(), why))?;
+        let mute = self.mute;
+        match self.here()? {
+            Connection::Port { .. } if mute => Ok(()),
+            Connection::Port { pipe, .. } => pipe.send(&bytes).map_err(|error| odd(&error)),
+            Connection::Node(_) => Err(wrong("a port", "a node speaks no HTTP")),
+        }
+    }
+
+    fn web_answers(&mut self, wanted: &WebAnswer, values: Values<'_>) -> Result<(), Wrong> {
+        if let WebAnswer::Status(status) = wanted {
+            let expected = format!("HTTP {status}");
+            let mut visitor = std::mem::take(&mut self.web);
+            let come = self.read_web(&mut visitor);
+            self.web = visitor;
+            come.map_err(|actual| (expected, actual))?;
+        }
+        self.web.look(wanted, values)
+    }
+
+    /// Reads one answer; says what came instead.
+    fn read_web(&mut self, visitor: &mut Visitor) -> Result<(), String> {
+        let Ok(Connection::Port { pipe, come }) = self.here() else {
+            return Err("there is no open port".to_owned());
+        };
+        let mut ended = false;
+        while !visitor.take(come, ended)? {
+            match pipe.receive(Self::PATIENCE) {
+                Ok(more) if more.is_empty() && come.is_empty() => return Err("the end".to_owned()),
+                Ok(more) if more.is_empty() => ended = true,
+                Ok(more) => come.extend(more),
+                Err(PipeError::Timeout(_)) if come.is_empty() => return Err("nothing".to_owned()),
+                Err(error) => return Err(format!("{}; {error}", bytes::describe(come))),
+            }
+        }
+        Ok(())
     }
 
     fn bytes_come(

@@ -12,6 +12,8 @@
 //! | `on NAME`                   | what follows goes over that connection                                      |
 //! | `> BYTES`                   | sends; a whole message to an ME client; `> empty` is one of no bytes         |
 //! | `< BYTES`                   | the next message, or the next bytes of a port, must look like that           |
+//! | `> GET /path`               | sends a whole HTTP request; [`Request`] says what else it takes             |
+//! | `< HTTP 401`                | a whole HTTP answer comes; [`WebAnswer`] says what can be looked at then    |
 //! | `<8 BYTES`                  | the same, read with room for eight bytes                                    |
 //! | `<now BYTES`                | the same, without waiting for it                                            |
 //! | `has BYTES`                 | the message before has these bytes somewhere                                |
@@ -40,6 +42,8 @@ use amt_sim::{ClientKind, Errno, Guid};
 use super::bytes::Bytes;
 use super::hello::Hello;
 use super::poll::Polled;
+use super::request::Request;
+use super::web::WebAnswer;
 use crate::document::{Findings, Located, parse_duration};
 
 /// What is said, and what must be answered.
@@ -77,6 +81,7 @@ pub enum Verb {
         bytes: Bytes,
         refused: Option<Errno>,
     },
+    Request(Request),
     Answer {
         /// Room for so many bytes.
         room: Option<usize>,
@@ -111,6 +116,7 @@ pub enum Refused {
 #[derive(Debug, Clone)]
 pub enum Answer {
     Bytes(Bytes),
+    Web(WebAnswer),
     Nothing,
     End,
     Errno(Errno),
@@ -230,21 +236,10 @@ impl Reader {
                     }
                 }
                 "on" => Verb::On(named(rest)?),
-                ">" => {
-                    let bytes = match rest {
-                        "empty" => Bytes::default(),
-                        _ => Bytes::parse(rest)?,
-                    };
-                    if !bytes.can_be_sent() {
-                        return Err("what is sent must be said to the last byte"
-                            .to_owned()
-                            .into());
-                    }
-                    Verb::Send {
-                        bytes,
-                        refused: None,
-                    }
-                }
+                ">" => match Request::parse(rest) {
+                    Some(request) => Verb::Request(request?),
+                    None => send(rest)?,
+                },
                 "=" => return self.refuse(rest),
                 "has" => Verb::Has(Bytes::parse(rest)?),
                 "poll" => Verb::Poll(Polled::parse(rest)?),
@@ -353,6 +348,21 @@ fn connect(rest: &str) -> Result<Verb, Wrong> {
     })
 }
 
+fn send(rest: &str) -> Result<Verb, Wrong> {
+    let bytes = match rest {
+        "empty" => Bytes::default(),
+        _ => Bytes::parse(rest)?,
+    };
+    let refused = None;
+    match bytes.can_be_sent() {
+        true => Ok(Verb::Send { bytes, refused }),
+        false => {
+            let message = "what is sent must be said to the last byte";
+            Err(message.to_owned().into())
+        }
+    }
+}
+
 fn answer(room: &str, rest: &str) -> Result<Verb, Wrong> {
     let now = room == "now";
     let room = match room {
@@ -367,7 +377,10 @@ fn answer(room: &str, rest: &str) -> Result<Verb, Wrong> {
         "end" => Answer::End,
         _ => match errno(rest) {
             Some(errno) => Answer::Errno(errno),
-            None => Answer::Bytes(Bytes::parse(rest)?),
+            None => match WebAnswer::parse(rest).filter(|_| room.is_none()) {
+                Some(answer) => Answer::Web(answer?),
+                None => Answer::Bytes(Bytes::parse(rest)?),
+            },
         },
     };
     Ok(Verb::Answer { room, now, answer })

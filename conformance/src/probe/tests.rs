@@ -89,6 +89,11 @@ fn who_says_nothing_gets_no_answer() {
 #[case::not_readable("connect amthi\npoll in out", 3, "poll in out")]
 #[case::no_hello("hello in 1h 0100 0300 ...", 2, "a Hello message")]
 #[case::the_last_time_only("3 times connect lme as l\n= EBUSY\n< ...", 2, "it is connected")]
+#[case::no_http("connect amthi\n> GET /\n< HTTP 200", 3, "a port")]
+#[case::no_answer("connect local:16992\n< HTTP 200", 3, "HTTP 200")]
+#[case::other_status("connect local:16992\n> GET /nowhere\n< HTTP 200", 4, "HTTP 200")]
+#[case::no_answer_yet("connect local:16992\n< Server: *", 3, "an HTTP answer")]
+#[case::unasked("connect local:16992\n> GET / as admin\n< HTTP 200", 3, "a request")]
 fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case] expected: &str) {
     let mismatch = play(lines, false).unwrap_err();
     assert_eq!(mismatch.line, line, "{mismatch:?}");
@@ -131,6 +136,14 @@ fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case]
 )]
 #[case::hello(
     "connect amthi\n> 0101 0000 29000004 u32:0\n< ...\nhello none in 6min\nhello in 2min to ProvisionServer.corp.example:9971 ..*2 0300 u32:0 uuid:{device.uuid} ...",
+    3
+)]
+#[case::web(
+    "connect local:16992\n> GET /logon.htm\n< HTTP 200\n< body *</html>\n> GET /wsman\n< HTTP 405\n< end",
+    4
+)]
+#[case::two_answers(
+    "connect local:16992\n> \"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\nGET /x HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n\"\n< HTTP 303\n< HTTP 404\n< end",
     3
 )]
 fn every_line_does_what_it_says(#[case] lines: &str, #[case] answers: usize) {
@@ -186,6 +199,8 @@ fn every_line_does_what_it_says(#[case] lines: &str, #[case] answers: usize) {
     "2:1: `times` stands in front of a line"
 )]
 #[case::not_found("has ...  01", "2:1: nothing can stand behind `...`")]
+#[case::request("connect local:16992\n> GET", "3:1: a request has a path")]
+#[case::status("connect local:16992\n< HTTP 4O1", "3:1: `4O1` is no status of HTTP")]
 fn what_is_wrong_with_a_line_is_said(#[case] lines: &str, #[case] complaint: &str) {
     let complaints = script(lines).unwrap_err();
     assert_eq!(complaints.len(), 1, "{complaints:?}");

@@ -133,6 +133,7 @@ impl Engine<'_> {
         let mut device = self.device(case, site.as_ref())?;
         device.record_streams(true);
         device.record_secrets(evidence.capture);
+        device.record_chances(evidence.chances);
         // Device time begins about now, on the clock that counts for this subject.
         let epoch = match self.subject {
             Subject::Reference => Epoch {
@@ -687,7 +688,8 @@ fn conclude(checks: &[Check], faults: &[Fault], journal: &[Entry]) -> (Verdict, 
     (Verdict::Pass, None)
 }
 
-fn struck(fault: &Fault, journal: &[Entry]) -> bool {
+/// Whether it took effect.
+pub(crate) fn struck(fault: &Fault, journal: &[Entry]) -> bool {
     let shown = format!("{:?} at {:?}", fault.effect, fault.at);
     journal
         .iter()

@@ -28,6 +28,8 @@ pub struct Evidence {
     pub show_secrets: bool,
     /// Make a pcapng file of each run. Secrets of TLS have to be recorded for it to be readable.
     pub capture: bool,
+    /// Record every occasion for a fault.
+    pub chances: bool,
 }
 
 impl Evidence {

@@ -17,12 +17,12 @@ mod verdict;
 mod wire_text;
 mod world;
 
-pub(crate) use engine::VIRTUAL_EPOCH;
 pub use engine::{Engine, Tampering};
+pub(crate) use engine::{VIRTUAL_EPOCH, struck};
 pub use evidence::{Captured, Evidence};
 pub use lan::VirtualLan;
 pub use observe::{Observed, Request};
-pub use plan::{Case, Choice, Plan, PlanError, Shard, select};
+pub use plan::{Case, Choice, Plan, PlanError, Shard, newest, select};
 pub use pool::run_all;
 pub use repeat::repeat;
 pub use secrets::{SecretKind, Secrets};

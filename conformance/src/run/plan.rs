@@ -27,6 +27,18 @@ impl Case<'_> {
     }
 }
 
+/// One case of each scenario: that of the newest device, and of several on that one the last. Those of a scenario stand
+/// together, as in a [`Plan`].
+pub fn newest<'c, 'a>(cases: &'c [Case<'a>]) -> impl Iterator<Item = &'c Case<'a>> {
+    cases
+        .chunk_by(|a, b| a.scenario.id == b.scenario.id)
+        .filter_map(|story| {
+            story
+                .iter()
+                .max_by_key(|case| case.profile.firmware.parts())
+        })
+}
+
 /// What the user asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {

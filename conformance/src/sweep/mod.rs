@@ -22,16 +22,16 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use amt_sim::device::Seed;
-use amt_sim::{Fault, Rules};
+use amt_sim::{Fault, Mode, Rules};
 
 pub use judge::Wrong;
 pub use point::{Layer, Point, faults_at, points};
 pub use write::scenario_text;
 
 use crate::requirement::Ledger;
-use crate::role::Misbehaviour;
-use crate::run::{Case, Engine, Run, Subject, Verdict, run_all};
-use crate::scenario::Scenario;
+use crate::role::{Ending, Misbehaviour};
+use crate::run::{Case, Engine, Evidence, Performed, Run, Subject, Verdict, run_all, struck};
+use crate::scenario::{Action, Scenario};
 
 /// How far a sweep goes.
 #[derive(Debug, Clone)]
@@ -56,17 +56,36 @@ pub struct Finding {
     pub alike: usize,
 }
 
+/// One schedule, and what became of the run.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    pub schedule: Vec<Fault>,
+    pub fate: Fate,
+    /// How each action ended, and in which mode the device was then.
+    pub ends: Vec<(Action, Ending, Mode)>,
+    /// What the last role said went wrong.
+    pub remarks: Vec<String>,
+}
+
+/// How a run with faults compares with the honest one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// No fault of the schedule took effect.
+    Missed,
+    /// Every action ended as in the honest run.
+    Recovered,
+    /// It ended otherwise, and nothing that was said of it is wrong.
+    SaidSo,
+    Wrong,
+}
+
 /// What a sweep came to.
 #[derive(Debug, Clone)]
 pub struct Sweep {
     pub points: Vec<Point>,
     /// Single faults that there are; fewer are tried when `limit` says so.
     pub faults: usize,
-    pub tried: usize,
-    /// Faults that took effect.
-    pub struck: usize,
-    /// Of those, how many runs came to the end that the honest one came to.
-    pub recovered: usize,
+    pub tried: Vec<Tried>,
     pub findings: Vec<Finding>,
 }
 
@@ -96,14 +115,20 @@ pub fn sweep(
         misbehaviour: None,
         ..bench
     }
-    .run(&[]);
+    .run_for(
+        &[],
+        Evidence {
+            chances: true,
+            ..Evidence::default()
+        },
+    );
     if honest.verdict != Verdict::Pass {
         return Err(SweepError::NotHonest {
             run: honest.id,
             verdict: honest.verdict,
         });
     }
-    let mut points = points(&honest.journal);
+    let mut points = points(&honest.captured.recording.chances);
     if !scope.layers.is_empty() {
         points.retain(|point| scope.layers.contains(&point.layer));
     }
@@ -119,9 +144,7 @@ pub fn sweep(
     let mut found = Sweep {
         points,
         faults: single.len(),
-        tried: 0,
-        struck: 0,
-        recovered: 0,
+        tried: Vec::new(),
         findings: Vec::new(),
     };
     let total = schedules.len();
@@ -131,22 +154,37 @@ pub fn sweep(
         |schedule| {
             let run = bench.run(schedule);
             let wrong = judge::judge(&honest, &run, schedule);
+            let fate = match &wrong {
+                Some(_) => Fate::Wrong,
+                None if !schedule.iter().any(|fault| struck(fault, &run.journal)) => Fate::Missed,
+                None if judge::same_end(&honest, &run) => Fate::Recovered,
+                None => Fate::SaidSo,
+            };
             let reduced = wrong.map(|wrong| {
                 reduce::reduce(schedule.clone(), wrong, |fewer| {
                     judge::judge(&honest, &bench.run(fewer), fewer)
                 })
             });
-            let struck = run
-                .journal
-                .iter()
-                .any(|entry| matches!(entry.event, amt_sim::Event::FaultInjected { .. }));
-            (reduced, struck, judge::same_end(&honest, &run))
+            let end = |performed: &Performed| {
+                let Performed {
+                    action,
+                    ending,
+                    mode,
+                    ..
+                } = performed;
+                (*action, ending.clone(), *mode)
+            };
+            let tried = Tried {
+                schedule: schedule.clone(),
+                fate,
+                ends: run.actions.iter().map(end).collect(),
+                remarks: run.remarks,
+            };
+            (tried, reduced)
         },
         |done| tick(done, total),
-        |(reduced, struck, same)| {
-            found.tried += 1;
-            found.struck += usize::from(struck);
-            found.recovered += usize::from(struck && reduced.is_none() && same);
+        |(tried, reduced)| {
+            found.tried.push(tried);
             if let Some((schedule, wrong)) = reduced {
                 found.keep(schedule, wrong);
             }
@@ -178,6 +216,12 @@ impl Sweep {
         }
     }
 
+    /// How many schedules came to that.
+    pub fn count(&self, fate: Fate) -> usize {
+        let tried = self.tried.iter();
+        tried.filter(|tried| tried.fate == fate).count()
+    }
+
     /// How many points there are of each layer.
     pub fn layers(&self) -> Vec<(Layer, usize)> {
         let count = |layer: Layer| {
@@ -202,6 +246,10 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn run(&self, schedule: &[Fault]) -> Run {
+        self.run_for(schedule, Evidence::default())
+    }
+
+    fn run_for(&self, schedule: &[Fault], evidence: Evidence) -> Run {
         let mut scenario: Scenario = self.case.scenario.clone();
         scenario.device.faults.extend_from_slice(schedule);
         let engine = Engine {
@@ -210,11 +258,12 @@ impl Bench<'_> {
             misbehaviour: self.misbehaviour,
             rules: Rules::default(),
         };
-        engine.run(&Case {
+        let case = Case {
             scenario: &scenario,
             profile: self.case.profile.clone(),
             seed: self.case.seed,
-        })
+        };
+        engine.run_for(&case, evidence)
     }
 }
 

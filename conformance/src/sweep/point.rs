@@ -1,11 +1,10 @@
-//! Where a run can be spoiled, read from the journal of an honest one, and what can go wrong there.
+//! Where a run can be spoiled, as the device itself recorded it in an honest one, and what can go wrong there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use amt_sim::device::{FaultEffect, FaultPoint, HelloFault, Interface};
+use amt_sim::device::{Chance, FaultEffect, FaultPoint, HelloFault};
 use amt_sim::pki::WrongChain;
-use amt_sim::tls::Version;
-use amt_sim::{ClientKind, Entry, Errno, Event, Fault};
+use amt_sim::{ClientKind, Errno, Fault};
 
 use crate::words::words;
 
@@ -41,133 +40,75 @@ pub struct Point {
     pub layer: Layer,
     /// The fault that strikes here and nowhere else, once; its effect is to be chosen.
     pub fault: Fault,
-    /// Journal entry of the honest run.
-    pub seq: u64,
+    /// Journal entry of the honest run that was made next.
+    pub before: u64,
 }
 
-/// Every occasion, in the order of the journal.
-pub fn points(journal: &[Entry]) -> Vec<Point> {
+/// Every occasion that the device met, in order.
+pub fn points(chances: &[Chance]) -> Vec<Point> {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     let mut points = Vec::new();
-    let mut ports = Ports::default();
-    for entry in journal {
-        ports.see(&entry.event);
-        for (layer, mut fault) in occasions(&entry.event, &ports) {
-            let turn = counts.entry(fault.to_string()).or_default();
-            fault.after = *turn;
-            *turn += 1;
-            points.push(Point {
-                layer,
-                fault,
-                seq: entry.seq,
-            });
-        }
+    for chance in chances {
+        let Some(layer) = layer_of(chance) else {
+            continue;
+        };
+        let mut fault = Fault {
+            at: chance.at,
+            client: chance.client,
+            command: chance.command,
+            request: chance.request.clone(),
+            after: 0,
+            times: Some(1),
+            effect: FaultEffect::Drop,
+        };
+        let turn = counts.entry(fault.to_string()).or_default();
+        fault.after = *turn;
+        *turn += 1;
+        points.push(Point {
+            layer,
+            fault,
+            before: chance.before,
+        });
     }
     points
 }
 
-/// The connections to the device's ports, as far as they matter for what can go wrong.
-#[derive(Debug, Default)]
-struct Ports {
-    over_tls: BTreeSet<u32>,
-    /// Bytes come from the network, not in messages of MEI.
-    from_outside: BTreeSet<u32>,
-}
+/// Requests that are no methods.
+const TRANSFERS: [&str; 11] = [
+    "Identify",
+    "Get",
+    "Put",
+    "Create",
+    "Delete",
+    "Enumerate",
+    "Pull",
+    "Release",
+    "Subscribe",
+    "Unsubscribe",
+    "unknown",
+];
 
-impl Ports {
-    fn see(&mut self, event: &Event) {
-        if let Event::StreamOpened { stream, side, port } = event {
-            if *port == TLS_PORT {
-                self.over_tls.insert(*stream);
-            }
-            if *side == Interface::Network {
-                self.from_outside.insert(*stream);
-            }
+fn layer_of(chance: &Chance) -> Option<Layer> {
+    Some(match chance.at {
+        FaultPoint::Open | FaultPoint::Connect | FaultPoint::Write | FaultPoint::Read => {
+            Layer::Errno
         }
-    }
-
-    /// So many times TLS had something to say, and so many times something came from outside.
-    fn passages(&self, stream: u32, said: usize, heard: usize) -> Vec<(Layer, Fault)> {
-        let mut points = Vec::new();
-        if self.over_tls.contains(&stream) {
-            let point = (Layer::Tls, fault(FaultPoint::Tls, None, None));
-            points.extend(std::iter::repeat_n(point, said));
+        FaultPoint::Answer if chance.client == Some(ClientKind::Lme) => Layer::Apf,
+        FaultPoint::Answer => Layer::Message,
+        FaultPoint::Channel => Layer::Apf,
+        FaultPoint::Tls => Layer::Tls,
+        FaultPoint::Odca => Layer::Certificate,
+        FaultPoint::Http => Layer::Http,
+        // What can befall any answer befalls it at `http`; only a method has a value to return.
+        FaultPoint::Wsman => {
+            let (_, action) = chance.request.as_deref()?.split_once('.')?;
+            let is_method = !TRANSFERS.contains(&action);
+            return is_method.then_some(Layer::ReturnValue);
         }
-        if self.from_outside.contains(&stream) {
-            let point = (Layer::Power, fault(FaultPoint::Power, None, None));
-            points.extend(std::iter::repeat_n(point, heard));
-        }
-        points
-    }
-}
-
-const TLS_PORT: u16 = 16993;
-
-fn occasions(event: &Event, ports: &Ports) -> Vec<(Layer, Fault)> {
-    match event {
-        Event::Opened { .. } => vec![(Layer::Errno, fault(FaultPoint::Open, None, None))],
-        Event::Connected { client, .. } => {
-            vec![(
-                Layer::Errno,
-                fault(FaultPoint::Connect, Some(*client), None),
-            )]
-        }
-        Event::Received { client, bytes, .. } => {
-            let command = number(*client, bytes);
-            vec![
-                (
-                    Layer::Errno,
-                    fault(FaultPoint::Write, Some(*client), command),
-                ),
-                (Layer::Power, fault(FaultPoint::Power, None, None)),
-            ]
-        }
-        Event::Sent { client, bytes, .. } => {
-            let command = number(*client, bytes);
-            let layer = match client {
-                ClientKind::Lme => Layer::Apf,
-                _ => Layer::Message,
-            };
-            vec![
-                (layer, fault(FaultPoint::Answer, Some(*client), command)),
-                (Layer::Errno, fault(FaultPoint::Read, Some(*client), None)),
-            ]
-        }
-        Event::HttpRequest { stream, .. } => {
-            let mut points = ports.passages(*stream, 1, 1);
-            points.push((Layer::Http, fault(FaultPoint::Http, None, None)));
-            points
-        }
-        // TLS 1.2 has two flights each way, 1.3 one and the end of the other.
-        Event::TlsEstablished {
-            stream, version, ..
-        } => match version {
-            Version::Tls12 => ports.passages(*stream, 2, 2),
-            Version::Tls13 => ports.passages(*stream, 1, 2),
-        },
-        Event::HostBasedTlsStarted { .. } => {
-            vec![(Layer::Certificate, fault(FaultPoint::Odca, None, None))]
-        }
-        Event::Hello { .. } => vec![(Layer::Hello, fault(FaultPoint::Hello, None, None))],
-        Event::ChannelOpened { .. } => {
-            vec![(Layer::Apf, fault(FaultPoint::Channel, None, None))]
-        }
-        Event::Wsman {
-            class,
-            action,
-            return_value: Some(_),
-            ..
-        } => {
-            let mut fault = fault(FaultPoint::Wsman, None, None);
-            fault.request = Some(format!("{class}.{action}"));
-            let mut points = vec![(Layer::ReturnValue, fault)];
-            if action == "CommitChanges" {
-                points.push((Layer::State, self::fault(FaultPoint::Commit, None, None)));
-            }
-            points
-        }
-        _ => Vec::new(),
-    }
+        FaultPoint::Hello => Layer::Hello,
+        FaultPoint::Commit => Layer::State,
+        FaultPoint::Power => Layer::Power,
+    })
 }
 
 /// Whether it is refused whatever an SCA knows beforehand, and whether or not it looks at revocation lists.
@@ -185,32 +126,6 @@ fn is_wrong_for_everybody(chain: WrongChain) -> bool {
 
 /// APF_CHANNEL_WINDOW_ADJUST.
 const WINDOW_ADJUST: u32 = 93;
-
-fn fault(at: FaultPoint, client: Option<ClientKind>, command: Option<u32>) -> Fault {
-    Fault {
-        at,
-        client,
-        command,
-        request: None,
-        after: 0,
-        times: Some(1),
-        effect: FaultEffect::Drop,
-    }
-}
-
-/// The number by which a fault knows a message of this client, where it has one.
-///
-/// AMTHI: the operation in bits 0 to 22 of the third header word, for request and response alike. LME: the first byte.
-fn number(client: ClientKind, bytes: &[u8]) -> Option<u32> {
-    match client {
-        ClientKind::Amthi => {
-            let word: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
-            Some(u32::from_le_bytes(word) & 0x007f_ffff)
-        }
-        ClientKind::Lme => bytes.first().copied().map(u32::from),
-        _ => None,
-    }
-}
 
 /// What can go wrong at a point: once and then well, three times and then well, for ever.
 pub fn faults_at(point: &Point) -> Vec<Fault> {

@@ -73,6 +73,7 @@ enum Carrier<'a> {
         kept: Kept,
         patience: Duration,
         pipe: Option<Box<dyn Pipe + 'a>>,
+        trust: Option<Trust<'a>>,
     },
 }
 
@@ -164,6 +165,7 @@ impl<'a> Client<'a> {
             kept,
             patience: PATIENCE,
             pipe: None,
+            trust: None,
         };
         Self::with(carrier, login)
     }
@@ -178,16 +180,15 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Over LME: asks for a judge before every connection with TLS. Without, whatever certificate the device shows is
-    /// taken.
+    /// Asks for a judge before every connection with TLS that it makes where there is none without. Over LME whatever
+    /// certificate the device shows is taken without a judge; over a dialer no such connection is made then.
     #[must_use]
     pub fn judged_by(
         mut self,
         judge: impl Fn() -> Result<Arc<dyn ServerJudge>, ClientError> + 'a,
     ) -> Self {
-        if let Carrier::Lme { trust, .. } = &mut self.carrier {
-            *trust = Some(Trust(Box::new(judge)));
-        }
+        let (Carrier::Lme { trust, .. } | Carrier::Pipe { trust, .. }) = &mut self.carrier;
+        *trust = Some(Trust(Box::new(judge)));
         self
     }
 
@@ -383,7 +384,7 @@ impl<'a> Client<'a> {
                     Some(trust) => trust.0()?,
                     None => Arc::new(AnyServer),
                 };
-                post_over_tls(*port, *clock, judge, &request)
+                post_over_tls(&LmeDialer::new(*port, *clock), judge, &request)
             }
             Carrier::Pipe {
                 dialer,
@@ -391,6 +392,7 @@ impl<'a> Client<'a> {
                 kept,
                 patience,
                 pipe,
+                trust,
             } => {
                 let host = format!("{}:{port}", dialer.host());
                 let keep = *kept == Kept::Alive;
@@ -401,9 +403,17 @@ impl<'a> Client<'a> {
                 if used.as_mut().is_some_and(|used| used.is_over()) {
                     used = None;
                 }
-                let mut now = match used {
-                    Some(used) => used,
-                    None => dialer.open(*port)?,
+                let opened = match used {
+                    Some(used) => Ok(used),
+                    None => dialer.open(*port),
+                };
+                let mut now = match (opened, trust) {
+                    (Err(PipeError::NotListening(PORT)), Some(trust)) => {
+                        let host = format!("{}:{TLS_PORT}", dialer.host());
+                        let request = http::request(&host, authorization, body, false);
+                        return post_over_tls(*dialer, trust.0()?, &request);
+                    }
+                    (opened, _) => opened?,
                 };
                 let (response, ended) = post_over_pipe(now.as_mut(), &request, *patience)?;
                 if keep && !ended && !response.closes() {
@@ -442,17 +452,15 @@ fn post_over_lme(
 
 /// Firmware whose local ports speak TLS only.
 fn post_over_tls(
-    port: &dyn MeiPort,
-    clock: &dyn Clock,
+    under: &dyn Dialer,
     judge: Arc<dyn ServerJudge>,
     request: &[u8],
 ) -> Result<Response, ClientError> {
-    let relay = LmeDialer::new(port, clock);
     let options = TlsOptions {
         judge,
         ..TlsOptions::default()
     };
-    let dialer = TlsDialer::new(&relay, options);
+    let dialer = TlsDialer::new(under, options);
     let mut pipe = dialer.open(TLS_PORT)?;
     Ok(post_over_pipe(pipe.as_mut(), request, PATIENCE)?.0)
 }
