@@ -10,6 +10,7 @@ use super::bytes::{self, Bytes, Kept};
 use super::request::Request;
 use super::script::{Answer, Place, Refused, Script, Verb};
 use super::web::{Visitor, WebAnswer};
+use super::wsman::Session;
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
 use crate::wire::{Pipe, PipeError};
@@ -24,6 +25,7 @@ pub struct Prober {
     /// What came last.
     last: Vec<u8>,
     web: Visitor,
+    wsman: Session,
     /// Nothing that he sends goes out: how the harness sees that his checks can fail.
     mute: bool,
 }
@@ -81,6 +83,7 @@ impl Prober {
             kept: Kept::new(),
             last: Vec::new(),
             web: Visitor::default(),
+            wsman: Session::default(),
             mute: false,
         }
     }
@@ -180,6 +183,10 @@ impl Prober {
                 let name = std::mem::take(&mut self.current);
                 self.leave(&name);
                 Ok(())
+            }
+            Verb::Wsman(line) => {
+                self.wsman
+                    .play(line, &self.device, &mut self.kept, values, self.mute)
             }
             Verb::Wait(time) => {
                 crate::role::Clock::pause(&self.device, *time);
