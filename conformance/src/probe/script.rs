@@ -10,7 +10,7 @@
 //! | `... as NAME`               | gives the connection a name; else it is called by its place                 |
 //! | `connect amthi on NAME`     | connects a node that is open                                                |
 //! | `on NAME`                   | what follows goes over that connection                                      |
-//! | `> BYTES`                   | sends; a whole message to an ME client                                      |
+//! | `> BYTES`                   | sends; a whole message to an ME client; `> empty` is one of no bytes         |
 //! | `< BYTES`                   | the next message, or the next bytes of a port, must look like that           |
 //! | `> GET /path`               | sends a whole HTTP request; [`Request`] says what else it takes             |
 //! | `< HTTP 401`                | a whole HTTP answer comes; [`WebAnswer`] says what can be looked at then    |
@@ -375,7 +375,10 @@ fn connect(rest: &str) -> Result<Verb, Wrong> {
 }
 
 fn send(rest: &str) -> Result<Verb, Wrong> {
-    let bytes = Bytes::parse(rest)?;
+    let bytes = match rest {
+        "empty" => Bytes::default(),
+        _ => Bytes::parse(rest)?,
+    };
     let refused = None;
     match bytes.can_be_sent() {
         true => Ok(Verb::Send { bytes, refused }),

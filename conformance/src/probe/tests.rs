@@ -129,6 +129,7 @@ fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case]
     "connect amthi\n> 0101 0000 5c000004 u32:0\n< ..*4 @a*8 ...\n> 0101 0000 11000004 u32:0\n< ..*4 !@a ...",
     2
 )]
+#[case::empty("connect amthi\n> empty\n< nothing", 1)]
 #[case::properties("connect amthi\n= u32:5120 u8:1 000000", 1)]
 #[case::readiness(
     "open\npoll error\nconnect amthi on node\npoll out\n> 0101 0000 5c000004 u32:0\nwait 1s\npoll in out",
