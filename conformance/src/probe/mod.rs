@@ -9,6 +9,7 @@ mod pattern;
 mod player;
 mod request;
 mod script;
+mod secure;
 #[cfg(test)]
 mod tests;
 mod web;
