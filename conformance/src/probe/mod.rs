@@ -5,8 +5,10 @@
 //! what is only assumed here.
 
 mod bytes;
+mod hello;
 mod pattern;
 mod player;
+mod poll;
 mod request;
 mod script;
 mod secure;

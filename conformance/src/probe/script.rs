@@ -16,10 +16,19 @@
 //! | `< HTTP 401`                | a whole HTTP answer comes; [`WebAnswer`] says what can be looked at then    |
 //! | `tls 1.2`                   | shakes hands over a port; [`Handshake`] says how, and what can be looked at |
 //! | `<8 BYTES`                  | the same, read with room for eight bytes                                    |
+//! | `<now BYTES`                | the same, without waiting for it                                            |
+//! | `has BYTES`                 | the message before has these bytes somewhere                                |
+//! | `< empty`                   | a message of no bytes comes                                                 |
 //! | `< nothing`                 | no message comes within five seconds                                        |
 //! | `< end`                     | the device ends the connection, and says nothing more                       |
 //! | `< ENODEV`                  | reading fails with this error                                               |
 //! | `= EBUSY`                   | the line before must fail with this error                                   |
+//! | `= BYTES`                   | connecting to an ME client returned this in the first bytes of its argument |
+//! | `poll in out`               | `poll` shows this: `in`, `out`, `error`, or `nothing`                       |
+//! | `hello in 7min BYTES`       | a Hello message goes out within that time, and is like that                 |
+//! | `hello in 7min to ADDRESS:PORT BYTES` | and goes there; several addresses stand in the order of trial, with commas |
+//! | `hello none in 1h`          | no Hello message goes out within that time                                  |
+//! | `60 times > BYTES`          | so often; `=` and the line below belong to the last; a name gets `-1`, `-2` |
 //! | `end`                       | nothing more will be sent to a port                                         |
 //! | `close`                     | closes the connection                                                       |
 //! | `wait 10s`                  | time passes                                                                 |
@@ -32,6 +41,8 @@ use amt_sim::device::Interface;
 use amt_sim::{ClientKind, Errno, Guid};
 
 use super::bytes::Bytes;
+use super::hello::Hello;
+use super::poll::Polled;
 use super::request::Request;
 use super::secure::{Handshake, Refusal, SecureAnswer};
 use super::web::WebAnswer;
@@ -64,6 +75,8 @@ pub enum Verb {
         /// The node is open.
         again: bool,
         refused: Option<Refused>,
+        /// What the call returns in its argument.
+        returns: Option<Bytes>,
     },
     On(String),
     Send {
@@ -75,8 +88,13 @@ pub enum Verb {
     Answer {
         /// Room for so many bytes.
         room: Option<usize>,
+        /// Nobody waits for it.
+        now: bool,
         answer: Answer,
     },
+    Has(Bytes),
+    Poll(Polled),
+    Hello(Hello),
     End,
     Close,
     Wait(Duration),
@@ -111,7 +129,12 @@ pub enum Answer {
 impl Verb {
     /// Whether something must be so.
     pub(super) const fn judges(&self) -> bool {
-        matches!(self, Self::Answer { .. }) || self.is_refused()
+        let judges = match self {
+            Self::Answer { .. } | Self::Has(_) | Self::Poll(_) | Self::Hello(_) => true,
+            Self::Connect { returns, .. } => returns.is_some(),
+            _ => false,
+        };
+        judges || self.is_refused()
     }
 
     /// Whether it must fail.
@@ -120,12 +143,7 @@ impl Verb {
             Self::Open { refused, .. } | Self::Send { refused, .. } => refused.is_some(),
             Self::Connect { refused, .. } => refused.is_some(),
             Self::Tls(handshake) => handshake.refused.is_some(),
-            Self::Answer { .. }
-            | Self::Request(_)
-            | Self::On(_)
-            | Self::End
-            | Self::Close
-            | Self::Wait(_) => false,
+            _ => false,
         }
     }
 }
@@ -174,7 +192,7 @@ impl Script {
 }
 
 /// What is wrong with a line.
-struct Wrong {
+pub(super) struct Wrong {
     message: String,
     help: Option<String>,
 }
@@ -191,14 +209,21 @@ struct Reader {
 }
 
 /// The words that a line begins with.
-const VERBS: [&str; 11] = [
-    "connect", "tls", "open", "on", ">", "<", "=", "end", "close", "wait", "#",
+const VERBS: [&str; 14] = [
+    "connect", "tls", "open", "on", ">", "<", "has", "=", "poll", "hello", "end", "close", "wait",
+    "#",
 ];
+
+/// How often a line can be said.
+const MOST_TIMES: usize = 1000;
 
 impl Reader {
     fn read(&mut self, number: usize, line: &str) -> Result<(), Wrong> {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
+        if let (Ok(times), Some(line)) = (word.parse(), rest.strip_prefix("times ")) {
+            return self.repeat(number, times, line.trim());
+        }
         let verb =
             match word {
                 "connect" => connect(rest)?,
@@ -223,6 +248,9 @@ impl Reader {
                     None => send(rest)?,
                 },
                 "=" => return self.refuse(rest),
+                "has" => Verb::Has(Bytes::parse(rest)?),
+                "poll" => Verb::Poll(Polled::parse(rest)?),
+                "hello" => Verb::Hello(Hello::parse(rest)?),
                 "end" if rest.is_empty() => Verb::End,
                 "close" if rest.is_empty() => Verb::Close,
                 "wait" => {
@@ -241,6 +269,29 @@ impl Reader {
             text: line.to_owned(),
             verb,
         });
+        Ok(())
+    }
+
+    /// `60 times > 00`. What it opens is told apart by a number.
+    fn repeat(&mut self, number: usize, times: usize, line: &str) -> Result<(), Wrong> {
+        if !(1..=MOST_TIMES).contains(&times) {
+            return Err(format!("a line can be said 1 to {MOST_TIMES} times").into());
+        }
+        if line.starts_with(|letter: char| letter.is_ascii_digit() || letter == '=') {
+            let once = "`times` stands in front of a line that can stand alone";
+            return Err(once.to_owned().into());
+        }
+        for time in 1..=times {
+            self.read(number, line)?;
+            let opened = match self.lines.last_mut().map(|line| &mut line.verb) {
+                Some(Verb::Open { name, .. }) => Some(name),
+                Some(Verb::Connect { name, again, .. }) => Some(name).filter(|_| !*again),
+                _ => None,
+            };
+            if let Some(name) = opened {
+                name.push_str(&format!("-{time}"));
+            }
+        }
         Ok(())
     }
 
@@ -264,9 +315,15 @@ impl Reader {
                     ));
                 }
             },
-            Verb::Connect { refused, .. } => {
-                *refused = Some(Refused::Errno(errno(rest).ok_or_else(known)?));
-            }
+            Verb::Connect {
+                refused, returns, ..
+            } => match errno(rest) {
+                Some(errno) => *refused = Some(Refused::Errno(errno)),
+                None if rest.starts_with(|letter: char| letter.is_ascii_uppercase()) => {
+                    return Err(known());
+                }
+                None => *returns = Some(Bytes::parse(rest)?),
+            },
             Verb::Open { refused, .. } | Verb::Send { refused, .. } => {
                 *refused = Some(errno(rest).ok_or_else(known)?);
             }
@@ -295,6 +352,7 @@ fn connect(rest: &str) -> Result<Verb, Wrong> {
         name,
         again,
         refused: None,
+        returns: None,
     })
 }
 
@@ -311,13 +369,15 @@ fn send(rest: &str) -> Result<Verb, Wrong> {
 }
 
 fn answer(room: &str, rest: &str) -> Result<Verb, Wrong> {
+    let now = room == "now";
     let room = match room {
-        "" => None,
+        "" | "now" => None,
         room => Some(room.parse().map_err(|_| {
             format!("`<{room}`: write `<` or, for a read with room for eight bytes, `<8`")
         })?),
     };
     let answer = match rest {
+        "empty" => Answer::Bytes(Bytes::default()),
         "nothing" => Answer::Nothing,
         "end" => Answer::End,
         _ => match errno(rest) {
@@ -329,7 +389,7 @@ fn answer(room: &str, rest: &str) -> Result<Verb, Wrong> {
             },
         },
     };
-    Ok(Verb::Answer { room, answer })
+    Ok(Verb::Answer { room, now, answer })
 }
 
 impl Place {
@@ -362,7 +422,7 @@ impl Place {
     }
 }
 
-fn unknown(word: &str, what: &str, known: &[&str]) -> Wrong {
+pub(super) fn unknown(word: &str, what: &str, known: &[&str]) -> Wrong {
     let near = amt_sim::diagnostic::closest(word, known.iter().copied());
     Wrong {
         message: format!("no {what} `{word}`"),

@@ -79,6 +79,9 @@ impl Part {
 /// What was expected, and what was instead.
 type Wrong = (String, String);
 
+/// A connection, and what its handshake showed.
+type Opened = (Box<dyn Pipe>, Seen);
+
 const VERSIONS: [(&str, TlsVersion); 2] = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
 
 impl Handshake {
@@ -124,7 +127,7 @@ impl Handshake {
         &self,
         under: Box<dyn Pipe>,
         resumed: &mut Option<TlsClient>,
-    ) -> Result<Option<(Box<dyn Pipe>, Seen)>, Wrong> {
+    ) -> Result<Option<Opened>, Wrong> {
         let setup = |why: String| ("a handshake".to_owned(), why);
         let client = match resumed.take().filter(|_| self.resuming) {
             Some(client) => client,

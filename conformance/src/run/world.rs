@@ -13,7 +13,9 @@ use std::time::Duration;
 use amt_sim::device::{Dial, DialEnd, Interface};
 use amt_sim::host::SharedDevice;
 use amt_sim::host::port::{DevicePort, MeiChannel, MeiPort, PortError};
-use amt_sim::{ClientProperties, Device, Entry, Errno, Fault, Guid, HandleId, Instant, StreamId};
+use amt_sim::{
+    ClientProperties, Device, Entry, Errno, Fault, Guid, HandleId, Instant, Readiness, StreamId,
+};
 
 use crate::fact::Truth;
 use crate::role::Clock;
@@ -345,6 +347,16 @@ impl VirtualDevice {
                 }
             }
         }
+    }
+
+    /// What `poll(2)` shows at this moment.
+    pub fn poll_node(&self, node: HandleId) -> Readiness {
+        self.lock().device.mei_readiness(node)
+    }
+
+    /// What the client told when it was connected to; nothing where nobody is.
+    pub fn properties_of_node(&self, node: HandleId) -> Option<ClientProperties> {
+        self.lock().device.mei_properties(node)
     }
 
     pub fn close_node(&self, node: HandleId) {
