@@ -171,7 +171,10 @@ impl Prober {
             }
             // A mute prober has not made it go out.
             Verb::Hello(_) if self.mute => Err(wrong("a Hello message", "nothing was tried")),
-            Verb::Hello(hello) => hello.judge(&self.device, values, &mut self.kept),
+            Verb::Hello(hello) => {
+                let device = self.device.clone();
+                hello.judge(&device, values, &mut self.kept, &mut self.last)
+            }
             Verb::End => match self.here()? {
                 Connection::Port { pipe, .. } => pipe.end().map_err(|error| odd(&error)),
                 Connection::Node(_) => Err(wrong("a port", "a node has no half that could end")),
