@@ -71,7 +71,10 @@ fn a_claim_that_nobody_tests_is_silent() {
     // Nothing else of it is wrong.
     assert!(found.broken.is_empty(), "{found}");
     assert_eq!(fate_of(&found, "wrong-version-row"), Fate::Killed);
-    assert_eq!(fate_of(&found, "device.amthi.length"), Fate::NotRun);
+    assert_eq!(
+        fate_of(&found, "device.out-of-band.extend-hours"),
+        Fate::NotRun
+    );
     let shown = found.to_string();
     assert!(
         shown.contains("SILENT  device.amthi.unknown-command"),

@@ -14,6 +14,7 @@ mod script;
 #[cfg(test)]
 mod tests;
 mod web;
+mod wsman;
 
 pub use player::{Mismatch, Prober};
 pub use script::Script;

@@ -10,6 +10,7 @@ use super::bytes::{self, Bytes, Kept};
 use super::request::Request;
 use super::script::{Answer, Place, Refused, Script, Verb};
 use super::web::{Visitor, WebAnswer};
+use super::wsman::Session;
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
 use crate::wire::{Pipe, PipeError};
@@ -24,6 +25,7 @@ pub struct Prober {
     /// What came last.
     last: Vec<u8>,
     web: Visitor,
+    wsman: Session,
     /// He opens nothing and sends nothing: how the harness sees that his checks can fail.
     mute: bool,
 }
@@ -81,6 +83,7 @@ impl Prober {
             kept: Kept::new(),
             last: Vec::new(),
             web: Visitor::default(),
+            wsman: Session::default(),
             mute: false,
         }
     }
@@ -108,7 +111,8 @@ impl Prober {
     }
 
     fn play_line(&mut self, verb: &Verb, values: Values<'_>) -> Result<(), Wrong> {
-        if self.mute {
+        // A question of WS-Management knows by itself that it was not asked.
+        if self.mute && !matches!(verb, Verb::Wsman(_)) {
             return without_a_word(verb);
         }
         match verb {
@@ -180,6 +184,10 @@ impl Prober {
                 let name = std::mem::take(&mut self.current);
                 self.leave(&name);
                 Ok(())
+            }
+            Verb::Wsman(line) => {
+                self.wsman
+                    .play(line, &self.device, &mut self.kept, values, self.mute)
             }
             Verb::Wait(time) => {
                 crate::role::Clock::pause(&self.device, *time);

@@ -1,6 +1,6 @@
 //! Scripts that are right and wrong, bytes that are like their pattern and not, and devices that answer otherwise.
 
-use amt_sim::Device;
+use amt_sim::{Device, Preset};
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -11,7 +11,7 @@ use crate::fact::Truth;
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
 
-fn script(lines: &str) -> Result<Script, Vec<String>> {
+pub(super) fn script(lines: &str) -> Result<Script, Vec<String>> {
     let text = format!("probe = '''\n{lines}\n'''\n");
     let parsed = read("probe.toml", &text, |table, findings| {
         let script = table.require_string("probe")?;
@@ -25,7 +25,12 @@ fn script(lines: &str) -> Result<Script, Vec<String>> {
 }
 
 fn play(lines: &str, mute: bool) -> Result<usize, Mismatch> {
-    let device = Device::builder("tiger-lake-15").build().unwrap();
+    play_on(Preset::Factory, lines, mute)
+}
+
+pub(super) fn play_on(preset: Preset, lines: &str, mute: bool) -> Result<usize, Mismatch> {
+    let builder = Device::builder("tiger-lake-15").preset(preset);
+    let device = builder.build().unwrap();
     let truth = Truth::of(&device);
     let prober = Prober::new(VirtualDevice::new(device));
     let mut prober = if mute { prober.mute() } else { prober };
