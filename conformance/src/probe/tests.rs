@@ -140,8 +140,8 @@ fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case]
     2
 )]
 #[case::hello(
-    "connect amthi\n> 0101 0000 29000004 u32:0\n< ...\nhello none in 6min\nhello in 2min to ProvisionServer.corp.example:9971 ..*2 0300 u32:0 uuid:{device.uuid} ...",
-    3
+    "connect amthi\n> 0101 0000 29000004 u32:0\n< ...\nhello none in 6min\nhello in 2min to ProvisionServer.corp.example:9971 ..*2 0300 u32:0 uuid:{device.uuid} ...\nhas 02 20",
+    4
 )]
 #[case::web(
     "connect local:16992\n> GET /logon.htm\n< HTTP 200\n< body *</html>\n> GET /wsman\n< HTTP 405\n< end",
