@@ -84,7 +84,7 @@ fn honest_roles_pass_everything() {
 #[case(Misbehaviour::ReusesMcNonce, &["setup.again", "setup.upgrade"])]
 #[case(Misbehaviour::ReusesConfigurationNonce, &["setup.again"])]
 #[case(Misbehaviour::IgnoresReturnValue, &["setup.wrong-signature", "setup.expired-leaf", "setup.unprovision-mei-admin"])]
-#[case(Misbehaviour::TakesLossForFailure, &["setup.lost-answer"])]
+#[case(Misbehaviour::TakesLossForFailure, &["setup.lost-answer", "setup.reset-at-admin-setup"])]
 #[case(Misbehaviour::GoesOnAfterRefusal, &["setup.chain-gap", "setup.wrong-suffix"])]
 #[case(Misbehaviour::DropsSignature, &["setup.signed"])]
 #[case(Misbehaviour::ServerHashesAgain, &["setup.signed", "setup.admin"])]
