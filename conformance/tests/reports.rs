@@ -39,14 +39,7 @@ fn report(filter: &str, misbehaviour: Option<Misbehaviour>, change: impl Fn(&mut
             runs.push(run);
         },
     );
-    let described = Described {
-        kind: "reference",
-        name: "reference".to_owned(),
-        title: "bundled reference agent".to_owned(),
-        program: None,
-        program_version: None,
-        backend: None,
-    };
+    let described = Described::reference();
     let invocation = Invocation {
         filter: choice.filter.clone(),
         seed: Plan::SEED,

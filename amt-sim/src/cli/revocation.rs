@@ -14,7 +14,22 @@ use serde_json::json;
 use super::CommandError;
 
 /// Where it is when nobody says: any free port of this machine.
-pub(super) const ANYWHERE: &str = "127.0.0.1:0";
+const ANYWHERE: &str = "127.0.0.1:0";
+
+/// Lists beside a device.
+#[derive(Debug, Args)]
+pub(super) struct ListsArguments {
+    /// Serve the revocation lists that the device's on-die chain names over HTTP at this loopback address and port: see
+    /// docs/secure-flow.md [default: a free port].
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ANYWHERE
+    )]
+    crls: Option<SocketAddr>,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeListsArguments {
@@ -32,10 +47,7 @@ pub(crate) struct ServeListsArguments {
 /// Until it is told to stop.
 pub(crate) fn serve(arguments: &ServeListsArguments) -> Result<ExitCode, CommandError> {
     let stop = StopSignal::listen()?;
-    let reach = match arguments.beyond_loopback {
-        true => Reach::Anywhere,
-        false => Reach::Loopback,
-    };
+    let reach = Reach::beyond_loopback(arguments.beyond_loopback);
     let lists = revocation_lists(&Platform::known(), ListForm::Right)?;
     let paths: Vec<String> = lists.iter().map(|list| list.path().to_owned()).collect();
     let server = RevocationServer::open(arguments.address, reach, lists)?;
@@ -54,18 +66,24 @@ pub(crate) fn serve(arguments: &ServeListsArguments) -> Result<ExitCode, Command
     Ok(ExitCode::SUCCESS)
 }
 
-/// The lists that the chains of these devices refer to, and those of every profile that there is.
-pub(super) fn beside<'a>(
-    devices: impl IntoIterator<Item = &'a SharedDevice>,
-    address: SocketAddr,
-    reach: Reach,
-) -> Result<RevocationServer, CommandError> {
-    let mut platforms: BTreeSet<Platform> = Platform::known();
-    for device in devices {
-        platforms.extend(device.with(None, |device| Platform::of(device.profile())));
+impl ListsArguments {
+    /// Serves the lists that the chains of these devices refer to, and those of every profile that there is; nothing
+    /// where nobody asked for it.
+    pub(super) fn serve<'a>(
+        &self,
+        devices: impl IntoIterator<Item = &'a SharedDevice>,
+        reach: Reach,
+    ) -> Result<Option<RevocationServer>, CommandError> {
+        let Some(address) = self.crls else {
+            return Ok(None);
+        };
+        let mut platforms: BTreeSet<Platform> = Platform::known();
+        for device in devices {
+            platforms.extend(device.with(None, |device| Platform::of(device.profile())));
+        }
+        let lists = revocation_lists(&platforms, ListForm::Right)?;
+        Ok(Some(RevocationServer::open(address, reach, lists)?))
     }
-    let lists = revocation_lists(&platforms, ListForm::Right)?;
-    Ok(RevocationServer::open(address, reach, lists)?)
 }
 
 pub(super) fn url(server: &RevocationServer) -> String {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 
 use super::CommandError;
 use super::device_args::DeviceArguments;
-use super::revocation;
+use super::revocation::{self, ListsArguments};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
@@ -55,16 +55,8 @@ pub(crate) struct RunArguments {
         default_missing_value = "program"
     )]
     inject_odca_root: Option<Whose>,
-    /// Serve the revocation lists that the device's on-die chain names over HTTP at this loopback address and port: see
-    /// docs/secure-flow.md [default: a free port].
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = revocation::ANYWHERE
-    )]
-    crls: Option<SocketAddr>,
+    #[command(flatten)]
+    lists: ListsArguments,
     /// Do not say which back end was chosen, nor in which process a root was replaced.
     #[arg(long, short)]
     quiet: bool,
@@ -114,10 +106,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode, CommandError> {
         .lan
         .map(|address| LocalPorts::open(&device, Interface::Network, address, Reach::Loopback))
         .transpose()?;
-    let lists = arguments
-        .crls
-        .map(|address| revocation::beside([&device], address, Reach::Loopback))
-        .transpose()?;
+    let lists = arguments.lists.serve([&device], Reach::Loopback)?;
     if let Some(lists) = lists.as_ref().filter(|_| !arguments.quiet) {
         eprintln!("amt-sim: revocation lists at {}", revocation::url(lists));
     }

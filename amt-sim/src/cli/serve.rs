@@ -1,6 +1,6 @@
 //! `amt-sim serve`: a device, or many, that stay on until they are told to stop.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ use serde_json::json;
 use super::CommandError;
 use super::addresses::Addresses;
 use super::device_args::DeviceArguments;
-use super::revocation;
+use super::revocation::{self, ListsArguments};
 
 /// Each MEI socket is served by a thread of its own.
 const MOST_MEI_SOCKETS: u32 = 256;
@@ -43,16 +43,8 @@ pub(crate) struct ServeArguments {
     /// folder, with a socket for each, which is called by its seed.
     #[arg(long, value_name = "PATH")]
     mei_socket: Option<PathBuf>,
-    /// Serve the revocation lists that the device's on-die chain names over HTTP at this loopback address and port: see
-    /// docs/secure-flow.md [default: a free port].
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = revocation::ANYWHERE
-    )]
-    crls: Option<SocketAddr>,
+    #[command(flatten)]
+    lists: ListsArguments,
     /// Say in JSON when the device is ready.
     #[arg(long)]
     json: bool,
@@ -68,10 +60,7 @@ struct Offer {
 pub(crate) fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError> {
     let stop = StopSignal::listen()?;
     let offers = arguments.offers()?;
-    let reach = match arguments.beyond_loopback {
-        true => Reach::Anywhere,
-        false => Reach::Loopback,
-    };
+    let reach = Reach::beyond_loopback(arguments.beyond_loopback);
     let first = offers.first().map(|offer| &offer.member.device);
     let names = first.map_or_else(Names::default, |device| arguments.device.names(device));
     let members = offers.iter().map(|offer| offer.member.clone()).collect();
@@ -82,11 +71,8 @@ pub(crate) fn serve(arguments: ServeArguments) -> Result<ExitCode, CommandError>
             sockets.push(MeiSocket::open(path, &offer.member.device)?);
         }
     }
-    let lists = arguments.crls.map(|address| {
-        let devices = offers.iter().map(|offer| &offer.member.device);
-        revocation::beside(devices, address, reach)
-    });
-    let lists = lists.transpose()?;
+    let devices = offers.iter().map(|offer| &offer.member.device);
+    let lists = arguments.lists.serve(devices, reach)?;
     match arguments.json {
         true => println!("{}", arguments.as_json(&offers, lists.as_ref())),
         false => println!("{}", as_line(&offers, lists.as_ref())),

@@ -87,7 +87,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::mei::ClientKind;
+    use crate::host::testing::amthi;
     use crate::{Device, Profile};
 
     #[test]
@@ -103,13 +103,7 @@ mod tests {
         let own = IpAddr::from([127, 0, 0, 79]);
         let sender = HelloSender::start(&device, Some(own)).unwrap();
         device.with(None, |device| {
-            let handle = device.mei_open().unwrap();
-            device
-                .mei_connect(handle, ClientKind::Amthi.guid())
-                .unwrap();
-            device
-                .mei_write(handle, &[1, 1, 0, 0, 0x29, 0, 0, 4, 0, 0, 0, 0])
-                .unwrap();
+            amthi(device, 0x29);
         });
         let (mut peer, from) = sca.accept().unwrap();
         assert_eq!(from.ip(), own);

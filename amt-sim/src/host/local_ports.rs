@@ -93,20 +93,43 @@ impl LocalPorts {
     }
 }
 
+impl Reach {
+    /// Loopback only, unless somebody asked for more.
+    pub const fn beyond_loopback(asked: bool) -> Self {
+        match asked {
+            true => Self::Anywhere,
+            false => Self::Loopback,
+        }
+    }
+
+    /// Whether an address lies within it.
+    pub fn allow(self, address: IpAddr) -> Result<(), PortsError> {
+        match self == Self::Loopback && !address.is_loopback() {
+            true => Err(PortsError::NotLoopback(address)),
+            false => Ok(()),
+        }
+    }
+}
+
+impl PortsError {
+    /// Why nobody can listen there.
+    pub(super) fn of_listening(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse(address, neighbour(address.ip())),
+            _ => Self::Listen { address, source },
+        }
+    }
+}
+
 /// Whether the address is one of this machine shows now, not when the device first opens a port.
 pub(super) fn check_address(address: IpAddr, reach: Reach) -> Result<(), PortsError> {
-    if reach == Reach::Loopback && !address.is_loopback() {
-        return Err(PortsError::NotLoopback(address));
-    }
-    let failed = |source| PortsError::Listen {
-        address: SocketAddr::new(address, 0),
-        source,
-    };
+    reach.allow(address)?;
+    let failed = |source| PortsError::of_listening(SocketAddr::new(address, 0), source);
     TcpListener::bind((address, 0)).map(drop).map_err(failed)
 }
 
 /// Another loopback address to recommend.
-pub(super) fn neighbour(address: IpAddr) -> IpAddr {
+fn neighbour(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
             let [a, b, c, d] = address.octets();

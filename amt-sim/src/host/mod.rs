@@ -23,6 +23,8 @@ pub mod signals;
 pub mod socket;
 mod state_file;
 mod sys;
+#[cfg(test)]
+mod testing;
 mod trial;
 mod worker;
 

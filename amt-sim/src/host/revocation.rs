@@ -13,7 +13,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use super::local_ports::{PortsError, Reach, neighbour};
+use super::local_ports::{PortsError, Reach};
 use super::poll::poll;
 use super::worker::Worker;
 use crate::http::parser::{Parser, Request, Step};
@@ -33,13 +33,8 @@ impl RevocationServer {
         reach: Reach,
         lists: Vec<RevocationList>,
     ) -> Result<Self, PortsError> {
-        if reach == Reach::Loopback && !address.ip().is_loopback() {
-            return Err(PortsError::NotLoopback(address.ip()));
-        }
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => PortsError::InUse(address, neighbour(address.ip())),
-            _ => PortsError::Listen { address, source },
-        };
+        reach.allow(address.ip())?;
+        let failed = |source| PortsError::of_listening(address, source);
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

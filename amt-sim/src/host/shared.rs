@@ -372,7 +372,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::host::poll::poll;
-    use crate::mei::ClientKind;
+    use crate::host::testing::amthi;
 
     fn is_raised(watch: &Watch) -> bool {
         poll(&[(watch.as_fd(), libc::POLLIN)], Some(Duration::ZERO)).unwrap() != [0]
@@ -384,13 +384,7 @@ mod tests {
         let reader = device.watch().unwrap();
         let other = device.watch().unwrap();
         let readiness = device.with(Some(&reader), |device| {
-            let handle = device.mei_open().unwrap();
-            device
-                .mei_connect(handle, ClientKind::Amthi.guid())
-                .unwrap();
-            device
-                .mei_write(handle, &[1, 1, 0, 0, 0x5c, 0, 0, 4, 0, 0, 0, 0])
-                .unwrap();
+            let handle = amthi(device, 0x5c);
             device.mei_readiness(handle)
         });
         assert!(!readiness.readable);
@@ -427,14 +421,7 @@ mod tests {
         let readable = |handle| device.with(None, |device| device.mei_readiness(handle).readable);
         let handle = device.with(Some(&reader), |device| {
             device.arm("answer:amthi=delay-60000".parse().unwrap());
-            let handle = device.mei_open().unwrap();
-            device
-                .mei_connect(handle, ClientKind::Amthi.guid())
-                .unwrap();
-            device
-                .mei_write(handle, &[1, 1, 0, 0, 0x5c, 0, 0, 4, 0, 0, 0, 0])
-                .unwrap();
-            handle
+            amthi(device, 0x5c)
         });
         let before = device.now();
         device.skip(Duration::from_secs(30));

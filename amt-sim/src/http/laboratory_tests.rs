@@ -328,20 +328,19 @@ fn alerts_by_reason(#[case] name: &str, #[case] alert: AlertDescription) {
         .with("assumptions.chain.alert", "by-reason")
         .unwrap();
     let mut fw = with_profile(profile, Mode::PreProvisioning, Rules::default());
-    know(&mut fw, &made);
-    fw.state.own_key_made = true;
-    out_of_band::start(&mut fw, Some(false)).unwrap();
-    let met = meet(
-        &mut fw,
-        &made,
-        Way::Network,
-        Version::Tls13,
-        &[ask_general()],
-    );
+    let met = meet_at_set_up(&mut fw, &made);
     assert_eq!(
         (met.alert, met.reason),
         (Some(alert), Some(FailureKind::UntrustedClient))
     );
+}
+
+/// What becomes of such a chain over the network, on a device that knows its root and has started set-up.
+fn meet_at_set_up(fw: &mut Firmware, made: &Made) -> Met {
+    know(fw, made);
+    fw.state.own_key_made = true;
+    out_of_band::start(fw, Some(false)).unwrap();
+    meet(fw, made, Way::Network, Version::Tls13, &[ask_general()])
 }
 
 /// Each switch turns the answer about its specimen around.
@@ -360,16 +359,7 @@ fn switches(#[case] name: &str, #[case] key: &str, #[case] value: &str, #[case] 
         Mode::PreProvisioning,
         Rules::default(),
     );
-    know(&mut fw, &made);
-    fw.state.own_key_made = true;
-    out_of_band::start(&mut fw, Some(false)).unwrap();
-    let met = meet(
-        &mut fw,
-        &made,
-        Way::Network,
-        Version::Tls13,
-        &[ask_general()],
-    );
+    let met = meet_at_set_up(&mut fw, &made);
     assert_eq!(
         met.answers[0].starts_with("HTTP/1.1 200 "),
         taken,

@@ -1,13 +1,9 @@
 //! What the tests of the web server share: a firmware in any mode, and logins as clients write them.
 
-use std::sync::Arc;
-
 use super::authorization::Login;
 use super::{StreamId, close, finished, open, receive, take};
-use crate::device::{
-    Event, Faults, Firmware, Interface, Mode, Profile, Rules, Seed, State, digest_a1,
-};
-use crate::time::UnixTime;
+use crate::device::{Event, Firmware, Interface, Mode, Profile, Rules, digest_a1};
+use crate::mei;
 
 pub(crate) const PASSWORD: &str = "P@ssw0rd1";
 
@@ -21,20 +17,11 @@ pub(crate) fn with_rules(mode: Mode, rules: Rules) -> Firmware {
 
 /// In an operational mode `admin` has [`PASSWORD`].
 pub(crate) fn with_profile(profile: Profile, mode: Mode, rules: Rules) -> Firmware {
-    let mut state = State::factory(&profile, Seed(7)).unwrap();
-    state.mode = mode;
-    let mut fw = Firmware::power_on(
-        Arc::new(profile),
-        state,
-        rules,
-        Faults::default(),
-        UnixTime(1_767_225_600),
-    );
+    let mut fw = mei::testing::with_rules(profile, mode, rules);
     if matches!(mode, Mode::Client | Mode::Admin) {
         let realm = &fw.identity.digest_realm;
         fw.state.admin_ha1 = Some(digest_a1("admin", realm, PASSWORD));
     }
-    fw.journal.drain();
     fw
 }
 

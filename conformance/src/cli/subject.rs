@@ -25,14 +25,7 @@ pub(super) fn subject(
         targets.push(target);
     }
     if targets.is_empty() {
-        let described = Subjects {
-            kind: "reference",
-            name: "reference".to_owned(),
-            title: "bundled reference agent".to_owned(),
-            program: None,
-            program_version: None,
-            backend: None,
-        };
+        let described = Subjects::reference();
         return Ok((Subject::Reference, described, false));
     }
     let programs = args.programs.programs();
@@ -113,10 +106,7 @@ impl Cast {
                 if let Some(root) = &args.trust {
                     service.trust = Some(root.clone());
                 }
-                let reach = match args.beyond_loopback {
-                    true => Reach::Anywhere,
-                    false => Reach::Loopback,
-                };
+                let reach = Reach::beyond_loopback(args.beyond_loopback);
                 self.application = Some(ExternalApplication::new(target, service, program, reach));
             }
             (None, program) if role == Role::Console => {
@@ -165,10 +155,7 @@ fn together(mut described: Vec<Subjects>) -> Subjects {
         let texts: Vec<&str> = described.iter().filter_map(text).collect();
         (!texts.is_empty()).then(|| texts.join(" + "))
     };
-    let (names, titles) = (
-        join(|one| Some(&one.name)).unwrap_or_default(),
-        join(|one| Some(&one.title)).unwrap_or_default(),
-    );
+    let names = join(|one| Some(&one.name)).unwrap_or_default();
     let (program, program_version, backend) = (
         join(|one| one.program.as_deref()),
         join(|one| one.program_version.as_deref()),
@@ -178,8 +165,9 @@ fn together(mut described: Vec<Subjects>) -> Subjects {
         (Some(only), true) => only,
         _ => Subjects {
             kind: "several",
+            // Their titles one behind the other would be no title.
+            title: names.clone(),
             name: names,
-            title: titles,
             program,
             program_version,
             backend,

@@ -13,6 +13,7 @@
 //! | `hex:TEXT`         | digits that a placeholder stands for                                               |
 //! | `@name*4`          | any four, which are kept; answers only                                             |
 //! | `@name`            | what was kept under that name                                                      |
+//! | `!@name`           | as many bytes as were kept under that name, and not the same; answers only         |
 
 use std::collections::BTreeMap;
 
@@ -29,15 +30,28 @@ pub struct Bytes(Vec<Item>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Item {
-    Byte { value: u8, count: usize },
-    Any { count: usize },
+    Byte {
+        value: u8,
+        count: usize,
+    },
+    Any {
+        count: usize,
+    },
     Rest,
     Text(Template),
-    Number { form: Number, value: Template },
+    Number {
+        form: Number,
+        value: Template,
+    },
     Uuid(Template),
     Hex(Template),
-    Keep { name: String, count: usize },
+    Keep {
+        name: String,
+        count: usize,
+    },
     Kept(String),
+    /// As many bytes, and not the same.
+    Other(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +101,11 @@ impl Number {
 enum Slot {
     Is(u8),
     Any,
+    /// Any, and the last one of bytes that must not all be the same as these.
+    Other {
+        bytes: Vec<u8>,
+        from: usize,
+    },
     /// Any, and the last one of what is kept under this name.
     Kept {
         name: String,
@@ -131,7 +150,10 @@ impl Bytes {
 
     /// Whether every byte of it is said, so that it can be sent.
     pub fn can_be_sent(&self) -> bool {
-        let open = |item: &Item| matches!(item, Item::Any { .. } | Item::Rest | Item::Keep { .. });
+        let open = |item: &Item| {
+            let some = matches!(item, Item::Any { .. } | Item::Rest);
+            some || matches!(item, Item::Keep { .. } | Item::Other(_))
+        };
         !self.0.iter().any(open)
     }
 
@@ -163,10 +185,15 @@ impl Bytes {
                 Item::Number { form, value } => form.bytes(&value.fill(values))?,
                 Item::Uuid(text) => uuid(&text.fill(values))?,
                 Item::Hex(text) => hex(&text.fill(values))?,
-                Item::Kept(name) => kept
-                    .get(name)
-                    .cloned()
-                    .ok_or_else(|| format!("nothing was kept as `@{name}`"))?,
+                Item::Kept(name) => kept_as(name, kept)?,
+                Item::Other(name) => {
+                    let from = pattern.slots.len();
+                    let bytes = kept_as(name, kept)?;
+                    let end = from + bytes.len();
+                    pattern.slots.resize(end.saturating_sub(1), Slot::Any);
+                    pattern.slots.push(Slot::Other { bytes, from });
+                    continue;
+                }
             };
             pattern.slots.extend(bytes.into_iter().map(Slot::Is));
         }
@@ -178,7 +205,7 @@ impl Bytes {
         let pattern = self.pattern(values, kept)?;
         let byte = |slot: Slot| match slot {
             Slot::Is(byte) => Some(byte),
-            Slot::Any | Slot::Kept { .. } => None,
+            Slot::Any | Slot::Other { .. } | Slot::Kept { .. } => None,
         };
         let bytes: Option<Vec<u8>> = pattern.slots.into_iter().map(byte).collect();
         bytes.ok_or_else(|| "not every byte of it is said".to_owned())
@@ -198,12 +225,17 @@ impl Pattern {
 
     /// Compares a whole answer, and keeps what is to be kept.
     pub fn compare(&self, answer: &[u8], kept: &mut Kept) -> Result<(), Difference> {
-        let differs = |(slot, byte): (&Slot, &u8)| matches!(slot, Slot::Is(want) if want != byte);
+        let differs = |(at, (slot, byte)): (usize, (&Slot, &u8))| match slot {
+            Slot::Is(want) => want != byte,
+            Slot::Other { bytes, from } => answer.get(*from..=at) == Some(bytes.as_slice()),
+            Slot::Any | Slot::Kept { .. } => false,
+        };
         let length_fits = match self.open {
             true => answer.len() >= self.len(),
             false => answer.len() == self.len(),
         };
-        let wrong = self.slots.iter().zip(answer).position(differs);
+        let wrong = self.slots.iter().zip(answer).enumerate();
+        let wrong = wrong.map(differs).position(|differs| differs);
         if let Some(at) = wrong.or((!length_fits).then(|| self.len().min(answer.len()))) {
             return Err(self.difference(at, answer));
         }
@@ -214,6 +246,26 @@ impl Pattern {
             }
         }
         Ok(())
+    }
+
+    /// Looks for it anywhere in an answer, and keeps what is to be kept.
+    pub fn find(&self, answer: &[u8], kept: &mut Kept) -> Result<(), Difference> {
+        let anywhere = Self {
+            open: true,
+            ..self.clone()
+        };
+        let mut starts = 0..=answer.len();
+        let found = starts.any(|start| {
+            let rest = answer.get(start..).unwrap_or_default();
+            anywhere.compare(rest, kept).is_ok()
+        });
+        match found {
+            true => Ok(()),
+            false => Err(Difference {
+                expected: format!("somewhere in it: {}", self.describe()),
+                actual: describe(answer),
+            }),
+        }
     }
 
     fn difference(&self, at: usize, answer: &[u8]) -> Difference {
@@ -227,7 +279,7 @@ impl Pattern {
         let expected: Vec<Option<u8>> = expected
             .map(|slot| match slot {
                 Slot::Is(byte) => Some(*byte),
-                Slot::Any | Slot::Kept { .. } => None,
+                Slot::Any | Slot::Other { .. } | Slot::Kept { .. } => None,
             })
             .collect();
         let actual = answer.iter().skip(from).take(SHOWN);
@@ -276,7 +328,7 @@ fn show(bytes: &[Option<u8>]) -> String {
 }
 
 /// Where the first word of bytes ends.
-fn token_end(text: &str) -> Result<usize, String> {
+pub(super) fn token_end(text: &str) -> Result<usize, String> {
     if !text.starts_with('"') {
         return Ok(text.find(char::is_whitespace).unwrap_or(text.len()));
     }
@@ -312,6 +364,10 @@ fn item(token: &str, items: &mut Vec<Item>) -> Result<(), String> {
     if what == ".." {
         let count = count.unwrap_or(1);
         items.push(Item::Any { count });
+        return Ok(());
+    }
+    if let (Some(name), None) = (what.strip_prefix("!@"), count) {
+        items.push(Item::Other(name.to_owned()));
         return Ok(());
     }
     if let Some(name) = what.strip_prefix('@') {
@@ -355,20 +411,25 @@ fn item(token: &str, items: &mut Vec<Item>) -> Result<(), String> {
     Ok(())
 }
 
+fn kept_as(name: &str, kept: &Kept) -> Result<Vec<u8>, String> {
+    let bytes = kept.get(name).cloned();
+    bytes.ok_or_else(|| format!("nothing was kept as `@{name}`"))
+}
+
 fn not_bytes(token: &str) -> String {
     format!(
         "`{token}` stands for no bytes: write pairs of hex digits, \"a text\", u32:5, be32:5, uuid:..., `..` or `...`"
     )
 }
 
-fn template(text: &str) -> Result<Template, String> {
+pub(super) fn template(text: &str) -> Result<Template, String> {
     Template::parse(text, Scope::Scenario).map_err(|error| match error.help {
         Some(help) => format!("{}: {help}", error.message),
         None => error.message,
     })
 }
 
-fn unescape(text: &str) -> Result<String, String> {
+pub(super) fn unescape(text: &str) -> Result<String, String> {
     let mut plain = String::new();
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {

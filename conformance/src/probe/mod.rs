@@ -5,10 +5,16 @@
 //! what is only assumed here.
 
 mod bytes;
+mod hello;
+mod pattern;
 mod player;
+mod poll;
+mod request;
 mod script;
 #[cfg(test)]
 mod tests;
+mod web;
+mod wsman;
 
 pub use player::{Mismatch, Prober};
 pub use script::Script;

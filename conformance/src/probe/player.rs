@@ -7,7 +7,10 @@ use amt_sim::device::Interface;
 use amt_sim::{Errno, HandleId};
 
 use super::bytes::{self, Bytes, Kept};
+use super::request::Request;
 use super::script::{Answer, Place, Refused, Script, Verb};
+use super::web::{Visitor, WebAnswer};
+use super::wsman::Session;
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
 use crate::wire::{Pipe, PipeError};
@@ -19,6 +22,10 @@ pub struct Prober {
     open: BTreeMap<String, Connection>,
     current: String,
     kept: Kept,
+    /// What came last.
+    last: Vec<u8>,
+    web: Visitor,
+    wsman: Session,
     /// Nothing that he sends goes out: how the harness sees that his checks can fail.
     mute: bool,
 }
@@ -44,7 +51,23 @@ pub struct Mismatch {
 }
 
 /// What a line expected, and what was instead.
-type Wrong = (String, String);
+pub(super) type Wrong = (String, String);
+
+/// How long an answer may take.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    /// No time at all.
+    now: bool,
+}
+
+impl Wait {
+    const fn at_most(self, patience: Duration) -> Duration {
+        match self.now {
+            true => Duration::ZERO,
+            false => patience,
+        }
+    }
+}
 
 impl Prober {
     /// An answer that takes longer does not come. Firmware answers within a second unless a profile says otherwise.
@@ -58,6 +81,9 @@ impl Prober {
             open: BTreeMap::new(),
             current: String::new(),
             kept: Kept::new(),
+            last: Vec::new(),
+            web: Visitor::default(),
+            wsman: Session::default(),
             mute: false,
         }
     }
@@ -102,7 +128,18 @@ impl Prober {
                 name,
                 again,
                 refused,
+                returns: None,
             } => self.connect(*to, name, *again, *refused),
+            Verb::Connect {
+                to,
+                name,
+                again,
+                returns: Some(bytes),
+                ..
+            } => {
+                self.connect(*to, name, *again, None)?;
+                self.properties_are(bytes, values)
+            }
             Verb::On(name) => match self.open.contains_key(name) {
                 true => {
                     self.current.clone_from(name);
@@ -111,12 +148,33 @@ impl Prober {
                 false => Err(wrong("a connection of that name", "there is none")),
             },
             Verb::Send { bytes, refused } => self.send(bytes, *refused, values),
-            Verb::Answer { room, answer } => match answer {
-                Answer::Bytes(bytes) => self.bytes_come(bytes, *room, values),
-                Answer::Nothing => self.nothing_comes(),
-                Answer::End => self.end_comes(),
-                Answer::Errno(errno) => self.error_comes(*errno, *room),
-            },
+            Verb::Request(request) => self.ask(request, values),
+            Verb::Answer { room, now, answer } => {
+                let wait = Wait { now: *now };
+                match answer {
+                    Answer::Bytes(bytes) => self.bytes_come(bytes, *room, wait, values),
+                    Answer::Web(answer) => self.web_answers(answer, values),
+                    Answer::Nothing => self.nothing_comes(wait),
+                    Answer::End => self.end_comes(wait),
+                    Answer::Errno(errno) => self.error_comes(*errno, *room, wait),
+                }
+            }
+            Verb::Has(bytes) => {
+                let pattern = bytes.pattern(values, &self.kept).map_err(unreadable)?;
+                pattern
+                    .find(&self.last, &mut self.kept)
+                    .map_err(|differ| (differ.expected, differ.actual))
+            }
+            Verb::Poll(wanted) => {
+                let device = self.device.clone();
+                match self.here()? {
+                    Connection::Node(node) => wanted.judge(device.poll_node(*node)),
+                    Connection::Port { .. } => Err(wrong("a node", "a port cannot be polled")),
+                }
+            }
+            // A mute prober has not made it go out.
+            Verb::Hello(_) if self.mute => Err(wrong("a Hello message", "nothing was tried")),
+            Verb::Hello(hello) => hello.judge(&self.device, values, &mut self.kept),
             Verb::End => match self.here()? {
                 Connection::Port { pipe, .. } => pipe.end().map_err(|error| odd(&error)),
                 Connection::Node(_) => Err(wrong("a port", "a node has no half that could end")),
@@ -125,6 +183,10 @@ impl Prober {
                 let name = std::mem::take(&mut self.current);
                 self.leave(&name);
                 Ok(())
+            }
+            Verb::Wsman(line) => {
+                self.wsman
+                    .play(line, &self.device, &mut self.kept, values, self.mute)
             }
             Verb::Wait(time) => {
                 crate::role::Clock::pause(&self.device, *time);
@@ -191,6 +253,20 @@ impl Prober {
         }
     }
 
+    /// What the last connect returned in the first bytes of its argument.
+    fn properties_are(&mut self, bytes: &Bytes, values: Values<'_>) -> Result<(), Wrong> {
+        let pattern = bytes.pattern(values, &self.kept).map_err(unreadable)?;
+        let device = self.device.clone();
+        let returned = match self.here()? {
+            Connection::Node(node) => device.properties_of_node(*node),
+            Connection::Port { .. } => None,
+        };
+        let returned = returned.ok_or_else(|| wrong("a client's properties", "none"))?;
+        pattern
+            .compare(&returned.to_wire(), &mut self.kept)
+            .map_err(|differ| (differ.expected, differ.actual))
+    }
+
     fn send(
         &mut self,
         bytes: &Bytes,
@@ -211,23 +287,68 @@ impl Prober {
         }
     }
 
+    fn ask(&mut self, request: &Request, values: Values<'_>) -> Result<(), Wrong> {
+        let asked = self.web.asked.as_mut();
+        let bytes = request
+            .bytes(asked, values, &self.kept)
+            .map_err(|why| ("a request".to_owned(), why))?;
+        let mute = self.mute;
+        match self.here()? {
+            Connection::Port { .. } if mute => Ok(()),
+            Connection::Port { pipe, .. } => pipe.send(&bytes).map_err(|error| odd(&error)),
+            Connection::Node(_) => Err(wrong("a port", "a node speaks no HTTP")),
+        }
+    }
+
+    fn web_answers(&mut self, wanted: &WebAnswer, values: Values<'_>) -> Result<(), Wrong> {
+        if let WebAnswer::Status(status) = wanted {
+            let expected = format!("HTTP {status}");
+            let mut visitor = std::mem::take(&mut self.web);
+            let come = self.read_web(&mut visitor);
+            self.web = visitor;
+            come.map_err(|actual| (expected, actual))?;
+        }
+        self.web.look(wanted, values)
+    }
+
+    /// Reads one answer; says what came instead.
+    fn read_web(&mut self, visitor: &mut Visitor) -> Result<(), String> {
+        let Ok(Connection::Port { pipe, come }) = self.here() else {
+            return Err("there is no open port".to_owned());
+        };
+        let mut ended = false;
+        while !visitor.take(come, ended)? {
+            match pipe.receive(Self::PATIENCE) {
+                Ok(more) if more.is_empty() && come.is_empty() => return Err("the end".to_owned()),
+                Ok(more) if more.is_empty() => ended = true,
+                Ok(more) => come.extend(more),
+                Err(PipeError::Timeout(_)) if come.is_empty() => return Err("nothing".to_owned()),
+                Err(error) => return Err(format!("{}; {error}", bytes::describe(come))),
+            }
+        }
+        Ok(())
+    }
+
     fn bytes_come(
         &mut self,
         bytes: &Bytes,
         room: Option<usize>,
+        wait: Wait,
         values: Values<'_>,
     ) -> Result<(), Wrong> {
         let pattern = bytes.pattern(values, &self.kept).map_err(unreadable)?;
         let device = self.device.clone();
         let come = match self.here()? {
-            Connection::Node(node) => match device.read_node(*node, room, Self::PATIENCE) {
-                Ok(Some(message)) => message,
-                Ok(None) => return Err(wrong(&pattern.describe(), "nothing")),
-                Err(errno) => return Err(wrong(&pattern.describe(), errno.name())),
-            },
+            Connection::Node(node) => {
+                match device.read_node(*node, room, wait.at_most(Self::PATIENCE)) {
+                    Ok(Some(message)) => message,
+                    Ok(None) => return Err(wrong(&pattern.describe(), "nothing")),
+                    Err(errno) => return Err(wrong(&pattern.describe(), errno.name())),
+                }
+            }
             Connection::Port { pipe, come } => {
                 while come.len() < pattern.len() || pattern.is_open() {
-                    match pipe.receive(Self::SILENCE) {
+                    match pipe.receive(wait.at_most(Self::SILENCE)) {
                         Ok(more) if !more.is_empty() => come.extend(more),
                         // What is missing then is seen below.
                         Ok(_) | Err(_) => break,
@@ -241,22 +362,24 @@ impl Prober {
                 std::mem::replace(come, rest)
             }
         };
-        pattern
-            .compare(&come, &mut self.kept)
-            .map_err(|differ| (differ.expected, differ.actual))
+        let compared = pattern.compare(&come, &mut self.kept);
+        self.last = come;
+        compared.map_err(|differ| (differ.expected, differ.actual))
     }
 
-    fn nothing_comes(&mut self) -> Result<(), Wrong> {
+    fn nothing_comes(&mut self, wait: Wait) -> Result<(), Wrong> {
         let device = self.device.clone();
         let come = match self.here()? {
-            Connection::Node(node) => match device.read_node(*node, None, Self::SILENCE) {
-                Ok(None) => return Ok(()),
-                Ok(Some(message)) => message,
-                Err(errno) => return Err(wrong("nothing", errno.name())),
-            },
+            Connection::Node(node) => {
+                match device.read_node(*node, None, wait.at_most(Self::SILENCE)) {
+                    Ok(None) => return Ok(()),
+                    Ok(Some(message)) => message,
+                    Err(errno) => return Err(wrong("nothing", errno.name())),
+                }
+            }
             Connection::Port { pipe, come } => {
                 if come.is_empty() {
-                    match pipe.receive(Self::SILENCE) {
+                    match pipe.receive(wait.at_most(Self::SILENCE)) {
                         Ok(more) if more.is_empty() => return Err(wrong("nothing", "the end")),
                         Ok(more) => come.extend(more),
                         Err(PipeError::Timeout(_)) => return Ok(()),
@@ -269,12 +392,12 @@ impl Prober {
         Err(wrong("nothing", &bytes::describe(&come)))
     }
 
-    fn end_comes(&mut self) -> Result<(), Wrong> {
+    fn end_comes(&mut self, wait: Wait) -> Result<(), Wrong> {
         let Connection::Port { pipe, come } = self.here()? else {
             return Err(wrong("the end", "a node does not end; expect ENODEV"));
         };
         if come.is_empty() {
-            match pipe.receive(Self::PATIENCE) {
+            match pipe.receive(wait.at_most(Self::PATIENCE)) {
                 Ok(more) if more.is_empty() => return Ok(()),
                 Ok(more) => come.extend(more),
                 Err(PipeError::Ended) => return Ok(()),
@@ -284,12 +407,12 @@ impl Prober {
         Err(wrong("the end", &bytes::describe(come)))
     }
 
-    fn error_comes(&mut self, wanted: Errno, room: Option<usize>) -> Result<(), Wrong> {
+    fn error_comes(&mut self, wanted: Errno, room: Option<usize>, wait: Wait) -> Result<(), Wrong> {
         let device = self.device.clone();
         let Connection::Node(node) = self.here()? else {
             return Err(wrong(wanted.name(), "a port has no such errors"));
         };
-        match device.read_node(*node, room, Self::SILENCE) {
+        match device.read_node(*node, room, wait.at_most(Self::SILENCE)) {
             Ok(None) if wanted == Errno::Eagain => Ok(()),
             Ok(None) => Err(wrong(wanted.name(), "nothing")),
             Ok(Some(message)) => Err(wrong(wanted.name(), &bytes::describe(&message))),
@@ -308,11 +431,11 @@ impl Drop for Prober {
     }
 }
 
-fn wrong(expected: &str, actual: &str) -> Wrong {
+pub(super) fn wrong(expected: &str, actual: &str) -> Wrong {
     (expected.to_owned(), actual.to_owned())
 }
 
-fn unreadable(why: String) -> Wrong {
+pub(super) fn unreadable(why: String) -> Wrong {
     ("bytes".to_owned(), why)
 }
 

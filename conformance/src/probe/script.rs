@@ -10,16 +10,28 @@
 //! | `... as NAME`               | gives the connection a name; else it is called by its place                 |
 //! | `connect amthi on NAME`     | connects a node that is open                                                |
 //! | `on NAME`                   | what follows goes over that connection                                      |
-//! | `> BYTES`                   | sends; a whole message to an ME client                                      |
+//! | `> BYTES`                   | sends; a whole message to an ME client; `> empty` is one of no bytes         |
 //! | `< BYTES`                   | the next message, or the next bytes of a port, must look like that           |
+//! | `> GET /path`               | sends a whole HTTP request; [`Request`] says what else it takes             |
+//! | `< HTTP 401`                | a whole HTTP answer comes; [`WebAnswer`] says what can be looked at then    |
 //! | `<8 BYTES`                  | the same, read with room for eight bytes                                    |
+//! | `<now BYTES`                | the same, without waiting for it                                            |
+//! | `has BYTES`                 | the message before has these bytes somewhere                                |
+//! | `< empty`                   | a message of no bytes comes                                                 |
 //! | `< nothing`                 | no message comes within five seconds                                        |
 //! | `< end`                     | the device ends the connection, and says nothing more                       |
 //! | `< ENODEV`                  | reading fails with this error                                               |
 //! | `= EBUSY`                   | the line before must fail with this error                                   |
+//! | `= BYTES`                   | connecting to an ME client returned this in the first bytes of its argument |
+//! | `poll in out`               | `poll` shows this: `in`, `out`, `error`, or `nothing`                       |
+//! | `hello in 7min BYTES`       | a Hello message goes out within that time, and is like that                 |
+//! | `hello in 7min to ADDRESS:PORT BYTES` | and goes there; several addresses stand in the order of trial, with commas |
+//! | `hello none in 1h`          | no Hello message goes out within that time                                  |
+//! | `60 times > BYTES`          | so often; `=` and the line below belong to the last; a name gets `-1`, `-2` |
 //! | `end`                       | nothing more will be sent to a port                                         |
 //! | `close`                     | closes the connection                                                       |
 //! | `wait 10s`                  | time passes                                                                 |
+//! | `wsman lme as admin PW`, `get CLASS`, ... | WS-Management: see [`wsman`]                                  |
 //!
 //! [`Bytes`](super::bytes) says how bytes are written.
 
@@ -29,6 +41,11 @@ use amt_sim::device::Interface;
 use amt_sim::{ClientKind, Errno, Guid};
 
 use super::bytes::Bytes;
+use super::hello::Hello;
+use super::poll::Polled;
+use super::request::Request;
+use super::web::WebAnswer;
+use super::wsman;
 use crate::document::{Findings, Located, parse_duration};
 
 /// What is said, and what must be answered.
@@ -58,20 +75,29 @@ pub enum Verb {
         /// The node is open.
         again: bool,
         refused: Option<Refused>,
+        /// What the call returns in its argument.
+        returns: Option<Bytes>,
     },
     On(String),
     Send {
         bytes: Bytes,
         refused: Option<Errno>,
     },
+    Request(Request),
     Answer {
         /// Room for so many bytes.
         room: Option<usize>,
+        /// Nobody waits for it.
+        now: bool,
         answer: Answer,
     },
+    Has(Bytes),
+    Poll(Polled),
+    Hello(Hello),
     End,
     Close,
     Wait(Duration),
+    Wsman(wsman::Line),
 }
 
 /// To whom one can connect.
@@ -93,6 +119,7 @@ pub enum Refused {
 #[derive(Debug, Clone)]
 pub enum Answer {
     Bytes(Bytes),
+    Web(WebAnswer),
     Nothing,
     End,
     Errno(Errno),
@@ -101,7 +128,13 @@ pub enum Answer {
 impl Verb {
     /// Whether something must be so.
     pub(super) const fn judges(&self) -> bool {
-        matches!(self, Self::Answer { .. }) || self.is_refused()
+        let judges = match self {
+            Self::Answer { .. } | Self::Has(_) | Self::Poll(_) | Self::Hello(_) => true,
+            Self::Connect { returns, .. } => returns.is_some(),
+            Self::Wsman(line) => line.judges(),
+            _ => false,
+        };
+        judges || self.is_refused()
     }
 
     /// Whether it must fail.
@@ -109,7 +142,7 @@ impl Verb {
         match self {
             Self::Open { refused, .. } | Self::Send { refused, .. } => refused.is_some(),
             Self::Connect { refused, .. } => refused.is_some(),
-            Self::Answer { .. } | Self::On(_) | Self::End | Self::Close | Self::Wait(_) => false,
+            _ => false,
         }
     }
 }
@@ -158,9 +191,9 @@ impl Script {
 }
 
 /// What is wrong with a line.
-struct Wrong {
-    message: String,
-    help: Option<String>,
+pub struct Wrong {
+    pub message: String,
+    pub help: Option<String>,
 }
 
 impl From<String> for Wrong {
@@ -175,14 +208,20 @@ struct Reader {
 }
 
 /// The words that a line begins with.
-const VERBS: [&str; 10] = [
-    "connect", "open", "on", ">", "<", "=", "end", "close", "wait", "#",
+const VERBS: [&str; 13] = [
+    "connect", "open", "on", ">", "<", "has", "=", "poll", "hello", "end", "close", "wait", "#",
 ];
+
+/// How often a line can be said.
+const MOST_TIMES: usize = 1000;
 
 impl Reader {
     fn read(&mut self, number: usize, line: &str) -> Result<(), Wrong> {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
+        if let (Ok(times), Some(line)) = (word.parse(), rest.strip_prefix("times ")) {
+            return self.repeat(number, times, line.trim());
+        }
         let verb =
             match word {
                 "connect" => connect(rest)?,
@@ -201,19 +240,14 @@ impl Reader {
                     }
                 }
                 "on" => Verb::On(named(rest)?),
-                ">" => {
-                    let bytes = Bytes::parse(rest)?;
-                    if !bytes.can_be_sent() {
-                        return Err("what is sent must be said to the last byte"
-                            .to_owned()
-                            .into());
-                    }
-                    Verb::Send {
-                        bytes,
-                        refused: None,
-                    }
-                }
+                ">" => match Request::parse(rest) {
+                    Some(request) => Verb::Request(request?),
+                    None => send(rest)?,
+                },
                 "=" => return self.refuse(rest),
+                "has" => Verb::Has(Bytes::parse(rest)?),
+                "poll" => Verb::Poll(Polled::parse(rest)?),
+                "hello" => Verb::Hello(Hello::parse(rest)?),
                 "end" if rest.is_empty() => Verb::End,
                 "close" if rest.is_empty() => Verb::Close,
                 "wait" => {
@@ -224,7 +258,7 @@ impl Reader {
                 }
                 _ => match word.strip_prefix('<') {
                     Some(room) => answer(room, rest)?,
-                    None => return Err(unknown(word, "line begins with", &VERBS)),
+                    None => self.wsman(word, rest)?,
                 },
             };
         self.lines.push(Line {
@@ -232,6 +266,51 @@ impl Reader {
             text: line.to_owned(),
             verb,
         });
+        Ok(())
+    }
+
+    /// What follows a request may say what must come of it, with properties and the like between them.
+    fn wsman(&mut self, word: &str, rest: &str) -> Result<Verb, Wrong> {
+        let Some(line) = wsman::parse(word, rest) else {
+            let known: Vec<&str> = VERBS.into_iter().chain(wsman::VERBS).collect();
+            return Err(unknown(word, "line begins with", &known));
+        };
+        let line = line?;
+        if line.is_outcome() {
+            let asked = self
+                .lines
+                .iter_mut()
+                .rev()
+                .find_map(|line| match &mut line.verb {
+                    Verb::Wsman(wsman::Line::Ask { judged, .. }) => Some(judged),
+                    _ => None,
+                });
+            let nobody = || format!("`{word}` stands below a request, in the same step");
+            *asked.ok_or_else(nobody)? = true;
+        }
+        Ok(Verb::Wsman(line))
+    }
+
+    /// `60 times > 00`. What it opens is told apart by a number.
+    fn repeat(&mut self, number: usize, times: usize, line: &str) -> Result<(), Wrong> {
+        if !(1..=MOST_TIMES).contains(&times) {
+            return Err(format!("a line can be said 1 to {MOST_TIMES} times").into());
+        }
+        if line.starts_with(|letter: char| letter.is_ascii_digit() || letter == '=') {
+            let once = "`times` stands in front of a line that can stand alone";
+            return Err(once.to_owned().into());
+        }
+        for time in 1..=times {
+            self.read(number, line)?;
+            let opened = match self.lines.last_mut().map(|line| &mut line.verb) {
+                Some(Verb::Open { name, .. }) => Some(name),
+                Some(Verb::Connect { name, again, .. }) => Some(name).filter(|_| !*again),
+                _ => None,
+            };
+            if let Some(name) = opened {
+                name.push_str(&format!("-{time}"));
+            }
+        }
         Ok(())
     }
 
@@ -255,9 +334,15 @@ impl Reader {
                     ));
                 }
             },
-            Verb::Connect { refused, .. } => {
-                *refused = Some(Refused::Errno(errno(rest).ok_or_else(known)?));
-            }
+            Verb::Connect {
+                refused, returns, ..
+            } => match errno(rest) {
+                Some(errno) => *refused = Some(Refused::Errno(errno)),
+                None if rest.starts_with(|letter: char| letter.is_ascii_uppercase()) => {
+                    return Err(known());
+                }
+                None => *returns = Some(Bytes::parse(rest)?),
+            },
             Verb::Open { refused, .. } | Verb::Send { refused, .. } => {
                 *refused = Some(errno(rest).ok_or_else(known)?);
             }
@@ -285,25 +370,46 @@ fn connect(rest: &str) -> Result<Verb, Wrong> {
         name,
         again,
         refused: None,
+        returns: None,
     })
 }
 
+fn send(rest: &str) -> Result<Verb, Wrong> {
+    let bytes = match rest {
+        "empty" => Bytes::default(),
+        _ => Bytes::parse(rest)?,
+    };
+    let refused = None;
+    match bytes.can_be_sent() {
+        true => Ok(Verb::Send { bytes, refused }),
+        false => {
+            let message = "what is sent must be said to the last byte";
+            Err(message.to_owned().into())
+        }
+    }
+}
+
 fn answer(room: &str, rest: &str) -> Result<Verb, Wrong> {
+    let now = room == "now";
     let room = match room {
-        "" => None,
+        "" | "now" => None,
         room => Some(room.parse().map_err(|_| {
             format!("`<{room}`: write `<` or, for a read with room for eight bytes, `<8`")
         })?),
     };
     let answer = match rest {
+        "empty" => Answer::Bytes(Bytes::default()),
         "nothing" => Answer::Nothing,
         "end" => Answer::End,
         _ => match errno(rest) {
             Some(errno) => Answer::Errno(errno),
-            None => Answer::Bytes(Bytes::parse(rest)?),
+            None => match WebAnswer::parse(rest).filter(|_| room.is_none()) {
+                Some(answer) => Answer::Web(answer?),
+                None => Answer::Bytes(Bytes::parse(rest)?),
+            },
         },
     };
-    Ok(Verb::Answer { room, answer })
+    Ok(Verb::Answer { room, now, answer })
 }
 
 impl Place {
@@ -336,7 +442,7 @@ impl Place {
     }
 }
 
-fn unknown(word: &str, what: &str, known: &[&str]) -> Wrong {
+pub(super) fn unknown(word: &str, what: &str, known: &[&str]) -> Wrong {
     let near = amt_sim::diagnostic::closest(word, known.iter().copied());
     Wrong {
         message: format!("no {what} `{word}`"),

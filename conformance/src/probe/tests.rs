@@ -1,6 +1,6 @@
 //! Scripts that are right and wrong, bytes that are like their pattern and not, and devices that answer otherwise.
 
-use amt_sim::Device;
+use amt_sim::{Device, Preset};
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -11,7 +11,7 @@ use crate::fact::Truth;
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
 
-fn script(lines: &str) -> Result<Script, Vec<String>> {
+pub(super) fn script(lines: &str) -> Result<Script, Vec<String>> {
     let text = format!("probe = '''\n{lines}\n'''\n");
     let parsed = read("probe.toml", &text, |table, findings| {
         let script = table.require_string("probe")?;
@@ -25,7 +25,12 @@ fn script(lines: &str) -> Result<Script, Vec<String>> {
 }
 
 fn play(lines: &str, mute: bool) -> Result<usize, Mismatch> {
-    let device = Device::builder("tiger-lake-15").build().unwrap();
+    play_on(Preset::Factory, lines, mute)
+}
+
+pub(super) fn play_on(preset: Preset, lines: &str, mute: bool) -> Result<usize, Mismatch> {
+    let builder = Device::builder("tiger-lake-15").preset(preset);
+    let device = builder.build().unwrap();
     let truth = Truth::of(&device);
     let prober = Prober::new(VirtualDevice::new(device));
     let mut prober = if mute { prober.mute() } else { prober };
@@ -69,6 +74,31 @@ fn who_says_nothing_gets_no_answer() {
 #[case::no_such_name("on b\n< nothing", 2, "connection")]
 #[case::nobody_listens("connect network:16992\n< end", 2, "connected")]
 #[case::nothing_kept("connect amthi\n> @handle\n< ...", 3, "bytes")]
+#[case::not_there_yet(
+    "connect amthi\n> 0101 0000 5c000004 u32:0\n<now 01 ...",
+    4,
+    "(at least 1 bytes)"
+)]
+#[case::not_in_it(
+    "connect amthi\n> 0101 0000 5c000004 u32:0\n< ...\nhas u8:77 \"mountain\"",
+    5,
+    "somewhere in it"
+)]
+#[case::the_same(
+    "connect amthi\n> 0101 0000 5c000004 u32:0\n< ..*8 @a*4 ...\n> 0101 0000 5c000004 u32:0\n< ..*8 !@a ...",
+    6,
+    "from byte 7"
+)]
+#[case::not_empty("connect amthi\n> 0101 0000 5c000004 u32:0\n< empty", 4, "0 bytes")]
+#[case::other_properties("connect amthi\n= u32:4096 ...", 2, "at least 4")]
+#[case::not_readable("connect amthi\npoll in out", 3, "poll in out")]
+#[case::no_hello("hello in 1h 0100 0300 ...", 2, "a Hello message")]
+#[case::the_last_time_only("3 times connect lme as l\n= EBUSY\n< ...", 2, "it is connected")]
+#[case::no_http("connect amthi\n> GET /\n< HTTP 200", 3, "a port")]
+#[case::no_answer("connect local:16992\n< HTTP 200", 3, "HTTP 200")]
+#[case::other_status("connect local:16992\n> GET /nowhere\n< HTTP 200", 4, "HTTP 200")]
+#[case::no_answer_yet("connect local:16992\n< Server: *", 3, "an HTTP answer")]
+#[case::unasked("connect local:16992\n> GET / as admin\n< HTTP 200", 3, "a request")]
 fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case] expected: &str) {
     let mismatch = play(lines, false).unwrap_err();
     assert_eq!(mismatch.line, line, "{mismatch:?}");
@@ -90,6 +120,36 @@ fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case]
 #[case::kept(
     "connect amthi\n> 0101 0000 5c000004 u32:0\n< 0101 @rest*2 5c008004 ...\n> 0101 @rest 5c000004 u32:0\n< 0101 @rest ...",
     2
+)]
+#[case::at_once(
+    "connect amthi\n> 0101 0000 5c000004 u32:0\n<now EAGAIN\n<now nothing\n< ...\nhas uuid:{device.uuid}",
+    4
+)]
+#[case::others(
+    "connect amthi\n> 0101 0000 5c000004 u32:0\n< ..*4 @a*8 ...\n> 0101 0000 11000004 u32:0\n< ..*4 !@a ...",
+    2
+)]
+#[case::empty("connect amthi\n> empty\n< nothing", 1)]
+#[case::properties("connect amthi\n= u32:5120 u8:1 000000", 1)]
+#[case::readiness(
+    "open\npoll error\nconnect amthi on node\npoll out\n> 0101 0000 5c000004 u32:0\nwait 1s\npoll in out",
+    3
+)]
+#[case::often(
+    "4 times connect amthi as a\nconnect amthi\n= EBUSY\non a-4\n< nothing",
+    2
+)]
+#[case::hello(
+    "connect amthi\n> 0101 0000 29000004 u32:0\n< ...\nhello none in 6min\nhello in 2min to ProvisionServer.corp.example:9971 ..*2 0300 u32:0 uuid:{device.uuid} ...",
+    3
+)]
+#[case::web(
+    "connect local:16992\n> GET /logon.htm\n< HTTP 200\n< body *</html>\n> GET /wsman\n< HTTP 405\n< end",
+    4
+)]
+#[case::two_answers(
+    "connect local:16992\n> \"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\nGET /x HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n\"\n< HTTP 303\n< HTTP 404\n< end",
+    3
 )]
 fn every_line_does_what_it_says(#[case] lines: &str, #[case] answers: usize) {
     assert_eq!(play(lines, false), Ok(answers));
@@ -127,6 +187,25 @@ fn every_line_does_what_it_says(#[case] lines: &str, #[case] answers: usize) {
 #[case::nothing_refused("= EBUSY", "2:1: `=` stands below a line that is refused")]
 #[case::no_question("connect amthi", "1:9: a probe that expects nothing")]
 #[case::time("wait soon", "2:1: `soon` is not a time")]
+#[case::readiness(
+    "open\npoll inn",
+    "3:1: no readiness is called `inn` did you mean `in`?"
+)]
+#[case::readiness_and_none("open\npoll in nothing", "3:1: write `poll in`")]
+#[case::hello("hello 0100", "2:1: write `hello in TIME BYTES`")]
+#[case::hello_time("hello in soon 0100", "2:1: `soon` is not a time")]
+#[case::no_hello("hello none in 1h 0100", "2:1: write `hello in TIME BYTES`")]
+#[case::too_often(
+    "1001 times open\npoll error",
+    "2:1: a line can be said 1 to 1000 times"
+)]
+#[case::times_of_times(
+    "2 times 2 times open\npoll error",
+    "2:1: `times` stands in front of a line"
+)]
+#[case::not_found("has ...  01", "2:1: nothing can stand behind `...`")]
+#[case::request("connect local:16992\n> GET", "3:1: a request has a path")]
+#[case::status("connect local:16992\n< HTTP 4O1", "3:1: `4O1` is no status of HTTP")]
 fn what_is_wrong_with_a_line_is_said(#[case] lines: &str, #[case] complaint: &str) {
     let complaints = script(lines).unwrap_err();
     assert_eq!(complaints.len(), 1, "{complaints:?}");

@@ -79,6 +79,20 @@ pub struct Subject {
     pub backend: Option<String>,
 }
 
+impl Subject {
+    /// The roles that come with the program.
+    pub fn reference() -> Self {
+        Self {
+            kind: "reference",
+            name: "reference".to_owned(),
+            title: "bundled reference roles".to_owned(),
+            program: None,
+            program_version: None,
+            backend: None,
+        }
+    }
+}
+
 /// What was asked for: enough to run it again.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Invocation {

@@ -172,12 +172,20 @@ impl Terminal {
             report.requirements.len(),
             report.invocation.seed
         );
+        /// More names than that are a wall that nobody reads.
+        const NAMED: usize = 8;
         let assumptions = report.assumptions();
-        if !assumptions.is_empty() {
+        if (1..=NAMED).contains(&assumptions.len()) {
             let _ = writeln!(
                 out,
                 "some answers of the device rest on assumptions: {}",
                 Vec::from_iter(assumptions).join(", ")
+            );
+        } else if !assumptions.is_empty() {
+            let _ = writeln!(
+                out,
+                "some answers of the device rest on {} assumptions; report.html names them",
+                assumptions.len()
             );
         }
         out.push_str("\nwhat to try next\n");

@@ -13,7 +13,9 @@ use std::time::Duration;
 use amt_sim::device::{Dial, DialEnd, Interface};
 use amt_sim::host::SharedDevice;
 use amt_sim::host::port::{DevicePort, MeiChannel, MeiPort, PortError};
-use amt_sim::{ClientProperties, Device, Entry, Errno, Fault, Guid, HandleId, Instant, StreamId};
+use amt_sim::{
+    ClientProperties, Device, Entry, Errno, Fault, Guid, HandleId, Instant, Readiness, StreamId,
+};
 
 use crate::fact::Truth;
 use crate::role::Clock;
@@ -329,7 +331,8 @@ impl VirtualDevice {
         let mut inner = self.lock();
         let deadline = inner.now + patience;
         let longest = inner.device.mei_properties(node);
-        let longest = longest.map_or(0, |client| client.max_message as usize);
+        // Room for something, since a read with room for nothing is never refused.
+        let longest = longest.map_or(1, |client| client.max_message as usize);
         let room = room.unwrap_or(longest);
         loop {
             match inner.device.mei_read(node, room) {
@@ -345,6 +348,16 @@ impl VirtualDevice {
                 }
             }
         }
+    }
+
+    /// What `poll(2)` shows at this moment.
+    pub fn poll_node(&self, node: HandleId) -> Readiness {
+        self.lock().device.mei_readiness(node)
+    }
+
+    /// What the client told when it was connected to; nothing where nobody is.
+    pub fn properties_of_node(&self, node: HandleId) -> Option<ClientProperties> {
+        self.lock().device.mei_properties(node)
     }
 
     pub fn close_node(&self, node: HandleId) {

@@ -65,15 +65,74 @@ impl Challenge {
         count: u32,
         client_nonce: &str,
     ) -> String {
-        let Self { realm, nonce } = self;
-        let secret = a1(user, realm, password);
-        let asked = md5(&format!("{method}:{uri}"));
-        let response = md5(&format!(
-            "{secret}:{nonce}:{count:08x}:{client_nonce}:auth:{asked}"
-        ));
-        format!(
-            "Digest username=\"{user}\",realm=\"{realm}\",nonce=\"{nonce}\",uri=\"{uri}\",response=\"{response}\",qop=auth,nc={count:08x},cnonce=\"{client_nonce}\""
-        )
+        let claim = Claim {
+            user: user.to_owned(),
+            realm: self.realm.clone(),
+            nonce: self.nonce.clone(),
+            uri: uri.to_owned(),
+            protection: Some("auth".to_owned()),
+            count: Some(format!("{count:08x}")),
+            client_nonce: Some(client_nonce.to_owned()),
+            algorithm: None,
+        };
+        let secret = a1(user, &self.realm, password);
+        claim.header(&claim.response(&secret, method))
+    }
+}
+
+/// What a login says of itself. A client that is right says what the challenge said; each of it may be wrong too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub user: String,
+    pub realm: String,
+    pub nonce: String,
+    pub uri: String,
+    /// `qop`
+    pub protection: Option<String>,
+    /// `nc`
+    pub count: Option<String>,
+    /// `cnonce`
+    pub client_nonce: Option<String>,
+    pub algorithm: Option<String>,
+}
+
+impl Claim {
+    /// The response of one who knows `secret`, which is [`a1`] of the password. Without a quality of protection it is
+    /// that of RFC 2069.
+    pub fn response(&self, secret: &str, method: &str) -> String {
+        let asked = md5(&format!("{method}:{}", self.uri));
+        let nonce = &self.nonce;
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        match &self.protection {
+            None => md5(&format!("{secret}:{nonce}:{asked}")),
+            Some(quality) => md5(&format!(
+                "{secret}:{nonce}:{}:{}:{quality}:{asked}",
+                text(&self.count),
+                text(&self.client_nonce)
+            )),
+        }
+    }
+
+    /// The value of `Authorization`.
+    pub fn header(&self, response: &str) -> String {
+        let mut fields = vec![
+            format!("username=\"{}\"", self.user),
+            format!("realm=\"{}\"", self.realm),
+            format!("nonce=\"{}\"", self.nonce),
+            format!("uri=\"{}\"", self.uri),
+            format!("response=\"{response}\""),
+        ];
+        let bare = [
+            ("algorithm", &self.algorithm),
+            ("qop", &self.protection),
+            ("nc", &self.count),
+        ];
+        for (name, value) in bare {
+            fields.extend(value.iter().map(|value| format!("{name}={value}")));
+        }
+        let client_nonce = self.client_nonce.iter();
+        fields.extend(client_nonce.map(|value| format!("cnonce=\"{value}\"")));
+        format!("Digest {}", fields.join(","))
     }
 }
 

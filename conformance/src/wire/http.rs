@@ -10,6 +10,8 @@ pub struct Response {
     /// In the order of the wire.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// The sizes of its chunks as they are written, that of the empty one at the end left out.
+    pub chunks: Vec<String>,
 }
 
 /// Why bytes are no answer.
@@ -53,8 +55,16 @@ pub fn get(host: &str, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes()
 }
 
-/// The answer in these bytes; none while there is more to come. `ended` says that there is not.
+/// The answer in these bytes, and nothing else; none while there is more to come. `ended` says that there is not.
 pub fn response(bytes: &[u8], ended: bool) -> Result<Option<Response>, HttpError> {
+    match first_response(bytes, ended)? {
+        Some((_, taken)) if taken < bytes.len() => Err(HttpError::Trailing(bytes.len() - taken)),
+        found => Ok(found.map(|(response, _)| response)),
+    }
+}
+
+/// The first answer in these bytes, and how many of them it takes; none while there is more of it to come.
+pub fn first_response(bytes: &[u8], ended: bool) -> Result<Option<(Response, usize)>, HttpError> {
     let short = || match ended {
         true => Err(HttpError::Cut(bytes.len())),
         false => Ok(None),
@@ -78,13 +88,17 @@ pub fn response(bytes: &[u8], ended: bool) -> Result<Option<Response>, HttpError
         reason,
         headers,
         body: Vec::new(),
+        chunks: Vec::new(),
     };
     let chunked = response
         .header("transfer-encoding")
         .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
     let (body, used) = if chunked {
         match chunks(rest)? {
-            Some(found) => found,
+            Some((body, sizes, used)) => {
+                response.chunks = sizes;
+                (body, used)
+            }
             None => return short(),
         }
     } else if let Some(length) = response.header("content-length") {
@@ -100,13 +114,8 @@ pub fn response(bytes: &[u8], ended: bool) -> Result<Option<Response>, HttpError
     } else {
         return Ok(None);
     };
-    match rest.len() - used {
-        0 => {
-            response.body = body;
-            Ok(Some(response))
-        }
-        more => Err(HttpError::Trailing(more)),
-    }
+    response.body = body;
+    Ok(Some((response, end + 4 + used)))
 }
 
 impl Response {
@@ -142,9 +151,13 @@ fn status_line(line: &str) -> Result<(u16, String), HttpError> {
     }
 }
 
-/// A chunked body and how many bytes it took; none while there is more to come.
-fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, HttpError> {
+/// A chunked body, the sizes of its chunks, and how many bytes it took.
+type Chunked = (Vec<u8>, Vec<String>, usize);
+
+/// None while there is more to come.
+fn chunks(bytes: &[u8]) -> Result<Option<Chunked>, HttpError> {
     let mut body = Vec::new();
+    let mut sizes = Vec::new();
     let mut at = 0;
     loop {
         let rest = &bytes[at..];
@@ -167,8 +180,9 @@ fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, HttpError> {
         body.extend_from_slice(&chunk[..size]);
         at += size + 2;
         if size == 0 {
-            return Ok(Some((body, at)));
+            return Ok(Some((body, sizes, at)));
         }
+        sizes.push(text);
     }
 }
 
@@ -206,6 +220,19 @@ mod tests {
             answer.header("SERVER"),
             Some("Intel(R) Active Management Technology 16.1.25")
         );
+    }
+
+    #[test]
+    fn an_answer_ends_where_it_says_and_the_next_one_begins() {
+        let two = format!("{CHUNKED}HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxy");
+        let (first, taken) = first_response(two.as_bytes(), false).unwrap().unwrap();
+        assert_eq!(
+            (first.chunks, taken),
+            (vec!["0003".into(), "0002".into()], CHUNKED.len())
+        );
+        let rest = &two.as_bytes()[taken..];
+        let (second, taken) = first_response(rest, false).unwrap().unwrap();
+        assert_eq!((second.body.as_slice(), taken), (&b"x"[..], rest.len() - 1));
     }
 
     #[test]

@@ -11,11 +11,11 @@ mod connection;
 mod reactor;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::reactor::Reactor;
-use super::local_ports::{PORTS, PortsError, Reach, check_address, neighbour};
+use super::local_ports::{PORTS, PortsError, Reach, check_address};
 use super::resolver::Names;
 use super::shared::SharedDevice;
 use super::worker::Worker;
@@ -74,7 +74,8 @@ impl Fleet {
         for address in listening.filter_map(|member| member.address) {
             check_address(address, reach)?;
         }
-        let reactor = Reactor::new(members, Arc::new(names)).map_err(unbound)?;
+        let reactor = Reactor::new(members, Arc::new(names))
+            .map_err(|(address, source)| PortsError::of_listening(address, source))?;
         let worker = Worker::start(name, what, move |stop| reactor.run(stop))
             .map_err(|source| PortsError::Thread { source })?;
         Ok(Self { worker })
@@ -83,13 +84,6 @@ impl Fleet {
     /// Ends every connection and gives the ports back.
     pub fn stop(self) -> io::Result<()> {
         self.worker.stop()
-    }
-}
-
-fn unbound((address, source): (SocketAddr, io::Error)) -> PortsError {
-    match source.kind() {
-        io::ErrorKind::AddrInUse => PortsError::InUse(address, neighbour(address.ip())),
-        _ => PortsError::Listen { address, source },
     }
 }
 

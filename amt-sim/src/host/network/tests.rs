@@ -7,6 +7,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::device::{DialEnd, Event};
+use crate::host::testing::amthi;
 use crate::{ClientKind, Device, Preset, Profile};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -67,13 +68,7 @@ fn device(port: u16, settings: &[(&str, &str)], fault: Option<&str>) -> SharedDe
 
 fn start(device: &SharedDevice) {
     device.with(None, |device| {
-        let handle = device.mei_open().unwrap();
-        device
-            .mei_connect(handle, ClientKind::Amthi.guid())
-            .unwrap();
-        device
-            .mei_write(handle, &[1, 1, 0, 0, 0x29, 0, 0, 4, 0, 0, 0, 0])
-            .unwrap();
+        amthi(device, 0x29);
     });
 }
 

@@ -36,9 +36,19 @@ pub(super) fn status(path: &str) -> Option<Identity> {
 
 /// The process that the thread belongs to.
 pub(super) fn process_of(tid: i32) -> Option<i32> {
-    let text = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
-    line.trim().parse().ok()
+    field(&status_text(tid)?, "Tgid:")?.parse().ok()
+}
+
+fn status_text(tid: i32) -> Option<String> {
+    fs::read_to_string(format!("/proc/{tid}/status")).ok()
+}
+
+/// What stands behind a name in such a text.
+fn field<'t>(status: &'t str, name: &str) -> Option<&'t str> {
+    let mut lines = status.lines();
+    lines
+        .find_map(|line| line.strip_prefix(name))
+        .map(str::trim)
 }
 
 /// Whether there is such a thread, be it the same or another.
@@ -48,13 +58,12 @@ pub(super) fn exists(tid: i32) -> bool {
 
 /// Whether a signal waits to be taken by the thread.
 pub(super) fn has_signal(tid: i32) -> bool {
-    let Ok(text) = fs::read_to_string(format!("/proc/{tid}/status")) else {
+    let Some(status) = status_text(tid) else {
         return false;
     };
     let set = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok())
-            .unwrap_or(0)
+        let digits = field(&status, name).unwrap_or_default();
+        u64::from_str_radix(digits, 16).unwrap_or(0)
     };
     (set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0
 }

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use amt_sim::device::{CertificateHash, Interface};
-use amt_sim::host::local_ports::{PortsError, Reach};
+use amt_sim::host::local_ports::Reach;
 use amt_sim::host::{HelloSender, LocalPorts, SharedDevice, call_from, keystore};
 use amt_sim::pki::ProvisioningIdentity;
 use amt_sim::{Mode, Profile};
@@ -335,9 +335,8 @@ impl Site<'_> {
     /// The device's ports, and the door before them.
     fn open(&self, device: &SharedDevice) -> Result<Started, String> {
         let address = self.values.address;
-        if self.application.reach == Reach::Loopback && !address.is_loopback() {
-            return Err(PortsError::NotLoopback(address).to_string());
-        }
+        let allowed = self.application.reach.allow(address);
+        allowed.map_err(|error| error.to_string())?;
         let ports = Arc::new(serve(device)?);
         let door = Door::open(address, Behind::Machine(Arc::clone(&ports)))
             .map_err(|error| format!("cannot listen at {address}: {error}"))?;
