@@ -5,6 +5,7 @@
 //! what is only assumed here.
 
 mod bytes;
+mod chains;
 mod hello;
 mod pattern;
 mod player;
@@ -15,6 +16,7 @@ mod secure;
 #[cfg(test)]
 mod tests;
 mod web;
+mod wsman;
 
 pub use player::{Mismatch, Prober};
 pub use script::Script;

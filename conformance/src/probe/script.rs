@@ -10,7 +10,7 @@
 //! | `... as NAME`               | gives the connection a name; else it is called by its place                 |
 //! | `connect amthi on NAME`     | connects a node that is open                                                |
 //! | `on NAME`                   | what follows goes over that connection                                      |
-//! | `> BYTES`                   | sends; a whole message to an ME client                                      |
+//! | `> BYTES`                   | sends; a whole message to an ME client; `> empty` is one of no bytes         |
 //! | `< BYTES`                   | the next message, or the next bytes of a port, must look like that           |
 //! | `> GET /path`               | sends a whole HTTP request; [`Request`] says what else it takes             |
 //! | `< HTTP 401`                | a whole HTTP answer comes; [`WebAnswer`] says what can be looked at then    |
@@ -32,6 +32,7 @@
 //! | `end`                       | nothing more will be sent to a port                                         |
 //! | `close`                     | closes the connection                                                       |
 //! | `wait 10s`                  | time passes                                                                 |
+//! | `wsman lme as admin PW`, `get CLASS`, ... | WS-Management: see [`wsman`]                                  |
 //!
 //! [`Bytes`](super::bytes) says how bytes are written.
 
@@ -46,6 +47,7 @@ use super::poll::Polled;
 use super::request::Request;
 use super::secure::{Handshake, Refusal, SecureAnswer};
 use super::web::WebAnswer;
+use super::wsman;
 use crate::document::{Findings, Located, parse_duration};
 
 /// What is said, and what must be answered.
@@ -98,6 +100,7 @@ pub enum Verb {
     End,
     Close,
     Wait(Duration),
+    Wsman(wsman::Line),
 }
 
 /// To whom one can connect.
@@ -132,6 +135,7 @@ impl Verb {
         let judges = match self {
             Self::Answer { .. } | Self::Has(_) | Self::Poll(_) | Self::Hello(_) => true,
             Self::Connect { returns, .. } => returns.is_some(),
+            Self::Wsman(line) => line.judges(),
             _ => false,
         };
         judges || self.is_refused()
@@ -192,9 +196,9 @@ impl Script {
 }
 
 /// What is wrong with a line.
-pub(super) struct Wrong {
-    message: String,
-    help: Option<String>,
+pub struct Wrong {
+    pub message: String,
+    pub help: Option<String>,
 }
 
 impl From<String> for Wrong {
@@ -261,7 +265,7 @@ impl Reader {
                 }
                 _ => match word.strip_prefix('<') {
                     Some(room) => answer(room, rest)?,
-                    None => return Err(unknown(word, "line begins with", &VERBS)),
+                    None => self.wsman(word, rest)?,
                 },
             };
         self.lines.push(Line {
@@ -270,6 +274,28 @@ impl Reader {
             verb,
         });
         Ok(())
+    }
+
+    /// What follows a request may say what must come of it, with properties and the like between them.
+    fn wsman(&mut self, word: &str, rest: &str) -> Result<Verb, Wrong> {
+        let Some(line) = wsman::parse(word, rest) else {
+            let known: Vec<&str> = VERBS.into_iter().chain(wsman::VERBS).collect();
+            return Err(unknown(word, "line begins with", &known));
+        };
+        let line = line?;
+        if line.is_outcome() {
+            let asked = self
+                .lines
+                .iter_mut()
+                .rev()
+                .find_map(|line| match &mut line.verb {
+                    Verb::Wsman(wsman::Line::Ask { judged, .. }) => Some(judged),
+                    _ => None,
+                });
+            let nobody = || format!("`{word}` stands below a request, in the same step");
+            *asked.ok_or_else(nobody)? = true;
+        }
+        Ok(Verb::Wsman(line))
     }
 
     /// `60 times > 00`. What it opens is told apart by a number.
@@ -357,7 +383,10 @@ fn connect(rest: &str) -> Result<Verb, Wrong> {
 }
 
 fn send(rest: &str) -> Result<Verb, Wrong> {
-    let bytes = Bytes::parse(rest)?;
+    let bytes = match rest {
+        "empty" => Bytes::default(),
+        _ => Bytes::parse(rest)?,
+    };
     let refused = None;
     match bytes.can_be_sent() {
         true => Ok(Verb::Send { bytes, refused }),

@@ -1,6 +1,6 @@
 //! Scripts that are right and wrong, bytes that are like their pattern and not, and devices that answer otherwise.
 
-use amt_sim::Device;
+use amt_sim::{Device, Preset};
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -11,7 +11,7 @@ use crate::fact::Truth;
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
 
-fn script(lines: &str) -> Result<Script, Vec<String>> {
+pub(super) fn script(lines: &str) -> Result<Script, Vec<String>> {
     let text = format!("probe = '''\n{lines}\n'''\n");
     let parsed = read("probe.toml", &text, |table, findings| {
         let script = table.require_string("probe")?;
@@ -25,7 +25,12 @@ fn script(lines: &str) -> Result<Script, Vec<String>> {
 }
 
 fn play(lines: &str, mute: bool) -> Result<usize, Mismatch> {
-    let device = Device::builder("tiger-lake-15").build().unwrap();
+    play_on(Preset::Factory, lines, mute)
+}
+
+pub(super) fn play_on(preset: Preset, lines: &str, mute: bool) -> Result<usize, Mismatch> {
+    let builder = Device::builder("tiger-lake-15").preset(preset);
+    let device = builder.build().unwrap();
     let truth = Truth::of(&device);
     let prober = Prober::new(VirtualDevice::new(device));
     let mut prober = if mute { prober.mute() } else { prober };
@@ -124,6 +129,7 @@ fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case]
     "connect amthi\n> 0101 0000 5c000004 u32:0\n< ..*4 @a*8 ...\n> 0101 0000 11000004 u32:0\n< ..*4 !@a ...",
     2
 )]
+#[case::empty("connect amthi\n> empty\n< nothing", 1)]
 #[case::properties("connect amthi\n= u32:5120 u8:1 000000", 1)]
 #[case::readiness(
     "open\npoll error\nconnect amthi on node\npoll out\n> 0101 0000 5c000004 u32:0\nwait 1s\npoll in out",
@@ -134,8 +140,8 @@ fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case]
     2
 )]
 #[case::hello(
-    "connect amthi\n> 0101 0000 29000004 u32:0\n< ...\nhello none in 6min\nhello in 2min to ProvisionServer.corp.example:9971 ..*2 0300 u32:0 uuid:{device.uuid} ...",
-    3
+    "connect amthi\n> 0101 0000 29000004 u32:0\n< ...\nhello none in 6min\nhello in 2min to ProvisionServer.corp.example:9971 ..*2 0300 u32:0 uuid:{device.uuid} ...\nhas 02 20",
+    4
 )]
 #[case::web(
     "connect local:16992\n> GET /logon.htm\n< HTTP 200\n< body *</html>\n> GET /wsman\n< HTTP 405\n< end",
@@ -209,6 +215,10 @@ fn what_tls_shows_otherwise_is_told(
 #[case::place(
     "connect amthi\n> \"{device.uid}\"",
     "3:1: no placeholder is called `{device.uid}` here: did you mean `{device.uuid}`?"
+)]
+#[case::chain(
+    "connect amthi\n> sha256:godo.0",
+    "3:1: no chain of the laboratory is called `godo`: did you mean `good`?"
 )]
 #[case::any_sent(
     "connect amthi\n> 01 ..",

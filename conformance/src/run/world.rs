@@ -331,7 +331,8 @@ impl VirtualDevice {
         let mut inner = self.lock();
         let deadline = inner.now + patience;
         let longest = inner.device.mei_properties(node);
-        let longest = longest.map_or(0, |client| client.max_message as usize);
+        // Room for something, since a read with room for nothing is never refused.
+        let longest = longest.map_or(1, |client| client.max_message as usize);
         let room = room.unwrap_or(longest);
         loop {
             match inner.device.mei_read(node, room) {

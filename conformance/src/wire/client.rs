@@ -317,6 +317,12 @@ impl<'a> Client<'a> {
                     None => Err(SoapError::Missing("Fault".to_owned()).into()),
                 }
             }
+            401 if self.login.is_some() => Err(ClientError::Unauthorized {
+                user: self
+                    .login
+                    .as_ref()
+                    .map_or(String::new(), |login| login.user.clone()),
+            }),
             status => Err(ClientError::Status {
                 status,
                 reason: response.reason,
@@ -324,23 +330,29 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// A new challenge is answered once; a second one means that name or password are wrong.
-    fn log_in_and_post(&mut self, envelope: &str) -> Result<Response, ClientError> {
-        for _ in 0..2 {
+    /// Sends an envelope as it is, and gives back whatever the device says to it. A new challenge is answered once; a
+    /// second one means that name or password are wrong.
+    pub fn log_in_and_post(&mut self, envelope: &str) -> Result<Response, ClientError> {
+        let mut asked = false;
+        loop {
             let authorization = self.authorization();
             let response = self.post(authorization.as_deref(), envelope)?;
-            if response.status != 401 || self.login.is_none() {
+            if response.status != 401 || self.login.is_none() || asked {
                 return Ok(response);
             }
+            asked = true;
             let header = response.header("www-authenticate").unwrap_or_default();
             let challenge = Challenge::parse(header)?;
             self.challenge = Some(challenge);
             self.count = 0;
         }
-        let login = self.login.as_ref();
-        Err(ClientError::Unauthorized {
-            user: login.map_or(String::new(), |login| login.user.clone()),
-        })
+    }
+
+    /// The realm that the device's last challenge named.
+    pub fn realm(&self) -> Option<&str> {
+        self.challenge
+            .as_ref()
+            .map(|challenge| challenge.realm.as_str())
     }
 
     fn authorization(&mut self) -> Option<String> {

@@ -4,11 +4,11 @@
 
 use std::fmt::Write as _;
 
-const SOAP: &str = "http://www.w3.org/2003/05/soap-envelope";
-const ADDRESSING: &str = "http://schemas.xmlsoap.org/ws/2004/08/addressing";
-const WSMAN: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd";
-const TRANSFER: &str = "http://schemas.xmlsoap.org/ws/2004/09/transfer";
-const ENUMERATION: &str = "http://schemas.xmlsoap.org/ws/2004/09/enumeration";
+pub const SOAP: &str = "http://www.w3.org/2003/05/soap-envelope";
+pub const ADDRESSING: &str = "http://schemas.xmlsoap.org/ws/2004/08/addressing";
+pub const WSMAN: &str = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd";
+pub const TRANSFER: &str = "http://schemas.xmlsoap.org/ws/2004/09/transfer";
+pub const ENUMERATION: &str = "http://schemas.xmlsoap.org/ws/2004/09/enumeration";
 
 /// What is asked of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,6 @@ pub fn envelope_for(
         Operation::Create(_) => format!("{TRANSFER}/Create"),
         Operation::Delete => format!("{TRANSFER}/Delete"),
     };
-    let selectors = selector_set(keys);
     let body = match operation {
         Operation::Get | Operation::Delete => String::new(),
         Operation::Create(xml) | Operation::PutXml(xml) => xml.to_owned(),
@@ -104,10 +103,7 @@ pub fn envelope_for(
             body + &format!("</h:{class}>")
         }
         Operation::Enumerate => format!("<Enumerate xmlns=\"{ENUMERATION}\"/>"),
-        Operation::Pull(context) => format!(
-            "<Pull xmlns=\"{ENUMERATION}\"><EnumerationContext>{}</EnumerationContext><MaxElements>999</MaxElements><MaxCharacters>99999</MaxCharacters></Pull>",
-            escape(context)
-        ),
+        Operation::Pull(context) => pull(context, Some(999)),
         Operation::Invoke(method, parameters) => {
             let mut body = format!("<h:{method}_INPUT xmlns:h=\"{uri}\">");
             for (name, value) in parameters {
@@ -116,9 +112,56 @@ pub fn envelope_for(
             body + &format!("</h:{method}_INPUT>")
         }
     };
+    let draft = Draft {
+        action,
+        resource: uri,
+        message: message.to_owned(),
+        selectors: selector_set(keys),
+        headers: String::new(),
+        body,
+    };
+    draft.write()
+}
+
+/// The body of a Pull. Without a limit the service gives one item.
+pub fn pull(context: &str, most: Option<u32>) -> String {
+    let limit = most.map_or(String::new(), |most| {
+        format!("<MaxElements>{most}</MaxElements><MaxCharacters>99999</MaxCharacters>")
+    });
+    let context = escape(context);
     format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?><Envelope xmlns=\"{SOAP}\" xmlns:a=\"{ADDRESSING}\" xmlns:w=\"{WSMAN}\"><Header><a:Action>{action}</a:Action><a:To>/wsman</a:To><w:ResourceURI>{uri}</w:ResourceURI><a:MessageID>{message}</a:MessageID><a:ReplyTo><a:Address>{ADDRESSING}/role/anonymous</a:Address></a:ReplyTo><w:OperationTimeout>PT60S</w:OperationTimeout>{selectors}</Header><Body>{body}</Body></Envelope>"
+        "<Pull xmlns=\"{ENUMERATION}\"><EnumerationContext>{context}</EnumerationContext>{limit}</Pull>"
     )
+}
+
+/// A request before it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    pub action: String,
+    pub resource: String,
+    pub message: String,
+    /// As XML: a SelectorSet, or nothing.
+    pub selectors: String,
+    /// As XML: what else stands in the Header. `a` is WS-Addressing, `w` WS-Management, and SOAP needs no prefix.
+    pub headers: String,
+    /// As XML.
+    pub body: String,
+}
+
+impl Draft {
+    pub fn write(&self) -> String {
+        let Self {
+            action,
+            resource,
+            message,
+            selectors,
+            headers,
+            body,
+        } = self;
+        format!(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?><Envelope xmlns=\"{SOAP}\" xmlns:a=\"{ADDRESSING}\" xmlns:w=\"{WSMAN}\"><Header><a:Action>{action}</a:Action><a:To>/wsman</a:To><w:ResourceURI>{resource}</w:ResourceURI><a:MessageID>{message}</a:MessageID><a:ReplyTo><a:Address>{ADDRESSING}/role/anonymous</a:Address></a:ReplyTo><w:OperationTimeout>PT60S</w:OperationTimeout>{selectors}{headers}</Header><Body>{body}</Body></Envelope>"
+        )
+    }
 }
 
 fn selector_set(keys: Selectors<'_>) -> String {
@@ -152,7 +195,7 @@ pub fn reference(class: &str, keys: Selectors<'_>) -> String {
     )
 }
 
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -82,10 +82,10 @@ impl HashSet {
 
 impl CertificateHash {
     pub(super) fn is_well_formed(&self) -> bool {
-        let digest = crate::hex::decode(&self.hash);
         (1..=32).contains(&self.name.len())
             && self.name.is_ascii()
-            && digest.is_some_and(|digest| digest.len() == self.algorithm.size())
+            && self.hash.len() == 2 * self.algorithm.size()
+            && self.hash.bytes().all(|letter| letter.is_ascii_hexdigit())
     }
 
     /// The digest; empty when the text is not hex, which [`Profile::parse`] refuses.
