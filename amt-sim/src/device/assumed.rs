@@ -68,6 +68,10 @@ assumptions! {
     HTTP_PAGES = "device.assumed.http-pages";
     /// The connection ends after a request without Host, unless it asks to be kept.
     HTTP_WITHOUT_HOST = "device.assumed.http-without-host";
+    /// The challenge offers the integrity of the body too.
+    CHALLENGE_QUALITY = "device.assumed.challenge-quality";
+    /// The connection ends behind every answer.
+    CLOSES_CONNECTIONS = "device.assumed.closes-connections";
     /// An account is locked for a while after wrong passwords.
     LOGIN_LOCK = "device.assumed.login-lock";
     /// How many channels LME has, and their window.

@@ -32,10 +32,11 @@ pub use key_store::{StoredKey, TlsPort, TlsSettings};
 pub use mode::{ControlMode, Mode, ProvisioningState, Refusal, Traits, Trigger};
 pub use profile::{
     Assumptions, Capabilities, CertificateHash, Certificates, ChainAlert, ChainAssumptions,
-    DynamicDns, Features, FirmwareUpdate, FirmwareVersions, HashAlgorithm, HashSet, HostBasedAgain,
-    HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State, LanInterface, LmeDrop, LmeNumbers, Mac,
-    MeReset, MeiClient, MeiLink, Network, Platform, Profile, ProfileError, RandomSeed,
-    RemoteAccess, SetupServer, SlowKey, Timings, Tls, Tunnel, TunnelTrigger, Web, WhileDisabled,
+    ChallengeQuality, DynamicDns, Features, FirmwareUpdate, FirmwareVersions, HashAlgorithm,
+    HashSet, HostBasedAgain, HostReset, Ipv6, Ipv6Entry, Ipv6Origin, Ipv6State, LanInterface,
+    LmeDrop, LmeNumbers, Mac, MeReset, MeiClient, MeiLink, Network, Platform, Profile,
+    ProfileError, RandomSeed, RemoteAccess, SetupServer, SlowKey, Timings, Tls, Tunnel,
+    TunnelTrigger, Web, WhileDisabled,
 };
 pub use recorder::{Chance, Passage, Recording, Traffic};
 pub use rule::{Rule, Rules, UnknownRule};

@@ -79,8 +79,12 @@ impl Login {
     }
 
     /// The response of one who knows the password: 32 lower-case hex digits.
-    pub(crate) fn expected_response(&self, ha1: &str, method: &str) -> String {
-        let ha2 = hash(&[method, &self.uri]);
+    /// With `auth-int` it vouches for the body too.
+    pub(crate) fn expected_response(&self, ha1: &str, method: &str, body: &[u8]) -> String {
+        let ha2 = match self.qop.as_deref() {
+            Some("auth-int") => hash(&[method, &self.uri, &crate::hex::encode(&Md5::digest(body))]),
+            _ => hash(&[method, &self.uri]),
+        };
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         hash(&[
             ha1,
@@ -150,7 +154,7 @@ mod tests {
     fn the_response_is_that_of_the_rfc() {
         let login = Login::parse(RFC).unwrap();
         let ha1 = crate::device::digest_a1("Mufasa", &login.realm, "Circle of Life");
-        assert_eq!(login.expected_response(&ha1, "GET"), login.response);
+        assert_eq!(login.expected_response(&ha1, "GET", b""), login.response);
         assert_eq!(login.count(), Some(1));
         assert_eq!(login.algorithm.as_deref(), Some("MD5"));
     }

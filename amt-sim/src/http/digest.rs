@@ -5,10 +5,12 @@
 //! client tries again with the new one and asks nobody for a password.
 
 use super::authorization::Login;
-use super::head::{Head, path_of};
+use super::head::path_of;
 use super::nonce::Standing;
+use super::parser::Request;
 use crate::device::{
-    Caller, Event, Firmware, Interface, LoginRefusal, Rule, assumed, credential_of,
+    Caller, ChallengeQuality, Event, Firmware, Interface, LoginRefusal, Rule, assumed,
+    credential_of,
 };
 
 /// No login, or one that does not hold.
@@ -23,8 +25,9 @@ pub(super) fn authenticate(
     fw: &mut Firmware,
     stream: u32,
     from: Interface,
-    head: &Head,
+    request: &Request,
 ) -> Result<Caller, Unproven> {
+    let head = &request.head;
     let Some(header) = head.header("authorization") else {
         return Err(Unproven { stale: false });
     };
@@ -32,7 +35,7 @@ pub(super) fn authenticate(
     let user = login.as_ref().map_or("", |login| login.user.as_str());
     let user = user.to_owned();
     let outcome = match &login {
-        Ok(login) => check(fw, from, head, login),
+        Ok(login) => check(fw, from, request, login),
         Err(_) => Err(LoginRefusal::Unreadable),
     };
     outcome.map_err(|reason| {
@@ -51,7 +54,7 @@ pub(super) fn authenticate(
 fn check(
     fw: &mut Firmware,
     from: Interface,
-    head: &Head,
+    Request { head, body }: &Request,
     login: &Login,
 ) -> Result<Caller, LoginRefusal> {
     if login.realm != fw.identity.digest_realm && fw.enforced(Rule::HTTP_DIGEST_REALM) {
@@ -60,7 +63,7 @@ fn check(
     if path_of(&login.uri) != head.path() && fw.enforced(Rule::HTTP_DIGEST_URI) {
         return Err(LoginRefusal::WrongUri);
     }
-    if !has_quality(login) && fw.enforced(Rule::HTTP_DIGEST_QOP) {
+    if !has_quality(fw, login) && fw.enforced(Rule::HTTP_DIGEST_QOP) {
         return Err(LoginRefusal::WrongQuality);
     }
     let credential = credential_of(fw, &login.user, from).ok_or(LoginRefusal::UnknownUser)?;
@@ -68,7 +71,7 @@ fn check(
         fw.assume(assumed::LOGIN_LOCK);
         return Err(LoginRefusal::Locked);
     }
-    let expected = login.expected_response(&credential.ha1, &head.method);
+    let expected = login.expected_response(&credential.ha1, &head.method, body);
     let right = if fw.enforced(Rule::HTTP_DIGEST_RESPONSE) {
         login.response == expected
     } else {
@@ -101,10 +104,15 @@ fn check(
     })
 }
 
-fn has_quality(login: &Login) -> bool {
+fn has_quality(fw: &Firmware, login: &Login) -> bool {
+    let offered = match login.qop.as_deref() {
+        Some("auth") => true,
+        Some("auth-int") => fw.profile.web.challenge == ChallengeQuality::AuthIntFirst,
+        _ => false,
+    };
     let algorithm = login.algorithm.as_deref().unwrap_or("MD5");
     algorithm.eq_ignore_ascii_case("MD5")
-        && login.qop.as_deref() == Some("auth")
+        && offered
         && login.count().is_some()
         && login.client_nonce.is_some()
 }
@@ -113,8 +121,15 @@ fn has_quality(login: &Login) -> bool {
 /// field depend on each of these.
 pub(super) fn challenge(fw: &mut Firmware, stale: bool) -> String {
     let nonce = fw.web.nonces.issue(fw.seed, fw.state.boots, fw.now);
+    let qualities = match fw.profile.web.challenge {
+        ChallengeQuality::Auth => "auth",
+        ChallengeQuality::AuthIntFirst => {
+            fw.assume(assumed::CHALLENGE_QUALITY);
+            "auth-int, auth"
+        }
+    };
     let realm = &fw.identity.digest_realm;
-    format!(r#"Digest realm="{realm}", nonce="{nonce}",stale="{stale}",qop="auth""#)
+    format!(r#"Digest realm="{realm}", nonce="{nonce}",stale="{stale}",qop="{qualities}""#)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn outcome(fw: &mut Firmware, from: Interface, login: &Login) -> Option<LoginRef
 
 fn resigned(mut login: Login, password: &str) -> Login {
     let ha1 = digest_a1(&login.user, &login.realm, password);
-    login.response = login.expected_response(&ha1, "POST");
+    login.response = login.expected_response(&ha1, "POST", b"");
     login
 }
 
@@ -44,6 +44,29 @@ fn the_challenge_is_firmwares() {
         format!(r#"Digest realm="{realm}", nonce="{nonce}",stale="false",qop="auth""#)
     );
     assert!(realm.starts_with("Digest:") && realm.len() == 39);
+}
+
+/// Firmware that offers the integrity of the body believes who vouches for it, and who does not.
+#[rstest]
+#[case("auth-int", b"", None)]
+#[case("auth-int", b"another", Some(LoginRefusal::WrongResponse))]
+#[case("auth", b"", None)]
+#[case("auth-conf", b"", Some(LoginRefusal::WrongQuality))]
+fn integrity_where_it_is_offered(
+    #[case] quality: &str,
+    #[case] body: &[u8],
+    #[case] refusal: Option<LoginRefusal>,
+) {
+    let profile = Profile::builtin("tiger-lake-15").unwrap();
+    let profile = profile.with("web.challenge", "\"auth-int-first\"").unwrap();
+    let mut fw = with_profile(profile, Mode::Admin, Rules::default());
+    let challenge = challenge(&mut fw, Interface::Network);
+    assert_eq!(quoted(&challenge, "qop"), "auth-int, auth");
+    let mut login = login(&challenge, "admin", PASSWORD, 1);
+    login.qop = Some(quality.to_owned());
+    let ha1 = digest_a1("admin", &login.realm, PASSWORD);
+    login.response = login.expected_response(&ha1, "POST", body);
+    assert_eq!(outcome(&mut fw, Interface::Network, &login), refusal);
 }
 
 #[rstest]
@@ -81,7 +104,7 @@ fn each_rule_can_be_knocked_out(#[case] rule: &str, #[case] change: fn(Login) ->
     if login.realm == "x" {
         // The client cannot know which A1 the device keeps: it kept the one of its own realm.
         let ha1 = digest_a1("admin", &fw.identity.digest_realm, PASSWORD);
-        login.response = login.expected_response(&ha1, "POST");
+        login.response = login.expected_response(&ha1, "POST", b"");
     }
     assert_eq!(outcome(&mut fw, Interface::Network, &login), None);
 }

@@ -40,7 +40,11 @@ pub(super) fn answer(
             tolerated: true,
         });
     }
-    let closes = !head.keeps_alive();
+    let ends = fw.profile.web.closes_connections;
+    if ends {
+        fw.assume(assumed::CLOSES_CONNECTIONS);
+    }
+    let closes = ends || !head.keeps_alive();
     if head.is_current && !head.names_host() {
         fw.assume(assumed::HTTP_WITHOUT_HOST);
     }
@@ -110,7 +114,7 @@ fn behind_login(
 ) -> (Outcome, Option<Caller>) {
     let who = match proven {
         Some(caller) => Ok(caller),
-        None => digest::authenticate(fw, stream, from, &request.head),
+        None => digest::authenticate(fw, stream, from, request),
     };
     match who {
         Ok(caller) => (act(fw, &caller), Some(caller)),

@@ -73,7 +73,7 @@ pub(crate) fn login(challenge: &str, user: &str, password: &str, count: u32) -> 
         client_nonce: Some("0a4f113b".to_owned()),
     };
     let ha1 = digest_a1(user, &login.realm, password);
-    login.response = login.expected_response(&ha1, "POST");
+    login.response = login.expected_response(&ha1, "POST", b"");
     login
 }
 

@@ -139,7 +139,7 @@ impl Request {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: amt\r\n");
         if let Some(login) = &self.login {
             let asked = asked.ok_or("the device has asked for no login yet")?;
-            let header = login.header(method, path, asked, values, kept)?;
+            let header = login.header((method, path, &body), asked, values, kept)?;
             head += &format!("Authorization: {header}\r\n");
         }
         if method != "GET" {
@@ -174,8 +174,7 @@ impl Login {
 
     fn header(
         &self,
-        method: &str,
-        path: &str,
+        (method, path, body): (&str, &str, &str),
         asked: &mut Asked,
         values: Values<'_>,
         kept: &Kept,
@@ -217,7 +216,7 @@ impl Login {
                 Field::Response => response = Some(value),
             }
         }
-        let right = claim.response(&secret, method);
+        let right = claim.response(&secret, method, body.as_bytes());
         let response = match response {
             None => right,
             Some(value) => match first_digits(value) {

@@ -76,7 +76,7 @@ impl Challenge {
             algorithm: None,
         };
         let secret = a1(user, &self.realm, password);
-        claim.header(&claim.response(&secret, method))
+        claim.header(&claim.response(&secret, method, b""))
     }
 }
 
@@ -98,9 +98,15 @@ pub struct Claim {
 
 impl Claim {
     /// The response of one who knows `secret`, which is [`a1`] of the password. Without a quality of protection it is
-    /// that of RFC 2069.
-    pub fn response(&self, secret: &str, method: &str) -> String {
-        let asked = md5(&format!("{method}:{}", self.uri));
+    /// that of RFC 2069; `auth-int` vouches for the body.
+    pub fn response(&self, secret: &str, method: &str, body: &[u8]) -> String {
+        let asked = match self.protection.as_deref() {
+            Some("auth-int") => {
+                let body = hex::encode(&Md5::digest(body));
+                md5(&format!("{method}:{}:{body}", self.uri))
+            }
+            _ => md5(&format!("{method}:{}", self.uri)),
+        };
         let nonce = &self.nonce;
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         match &self.protection {

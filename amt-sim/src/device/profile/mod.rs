@@ -25,7 +25,7 @@ pub use sections::{
     RemoteAccess, SetupServer, SlowKey, Timings, Tunnel, TunnelTrigger, WhileDisabled,
 };
 pub use tls::Tls;
-pub use web::Web;
+pub use web::{ChallengeQuality, Web};
 
 /// One firmware generation, or one particular machine of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

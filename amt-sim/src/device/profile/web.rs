@@ -22,6 +22,21 @@ pub struct Web {
     pub longest_lock_ms: Duration,
     /// Requests that break HTTP/1.1 but can be understood are refused too.
     pub strict_requests: bool,
+    /// Which qualities of protection the challenge offers.
+    pub challenge: ChallengeQuality,
+    /// The device closes the connection behind every answer, and says so.
+    pub closes_connections: bool,
+}
+
+/// What a challenge's `qop` offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChallengeQuality {
+    /// `auth`: a login proves the password.
+    #[default]
+    Auth,
+    /// `auth-int, auth`: it may vouch for the body too.
+    AuthIntFirst,
 }
 
 impl Default for Web {
@@ -32,6 +47,8 @@ impl Default for Web {
             first_lock_ms: Duration::from_secs(5),
             longest_lock_ms: Duration::from_secs(80),
             strict_requests: false,
+            challenge: ChallengeQuality::Auth,
+            closes_connections: false,
         }
     }
 }
