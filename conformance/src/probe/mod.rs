@@ -11,6 +11,7 @@ mod player;
 mod poll;
 mod request;
 mod script;
+mod secure;
 #[cfg(test)]
 mod tests;
 mod web;

@@ -9,10 +9,12 @@ use amt_sim::{Errno, HandleId};
 use super::bytes::{self, Bytes, Kept};
 use super::request::Request;
 use super::script::{Answer, Place, Refused, Script, Verb};
+use super::secure::{Handshake, SecureAnswer};
 use super::web::{Visitor, WebAnswer};
 use super::wsman::Session;
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
+use crate::wire::tls::{Seen, TlsClient};
 use crate::wire::{Pipe, PipeError};
 
 /// Whoever tries the device itself. What he opened stays open from one script to the next.
@@ -26,6 +28,8 @@ pub struct Prober {
     last: Vec<u8>,
     web: Visitor,
     wsman: Session,
+    /// Who resumes TLS sessions.
+    resumed: Option<TlsClient>,
     /// He opens nothing and sends nothing: how the harness sees that his checks can fail.
     mute: bool,
 }
@@ -37,6 +41,8 @@ enum Connection {
         pipe: Box<dyn Pipe>,
         /// What came and was not looked at yet.
         come: Vec<u8>,
+        /// Of the handshake, where it speaks TLS.
+        seen: Option<Seen>,
     },
 }
 
@@ -84,6 +90,7 @@ impl Prober {
             last: Vec::new(),
             web: Visitor::default(),
             wsman: Session::default(),
+            resumed: None,
             mute: false,
         }
     }
@@ -149,10 +156,12 @@ impl Prober {
             },
             Verb::Send { bytes, refused } => self.send(bytes, *refused, values),
             Verb::Request(request) => self.ask(request, values),
+            Verb::Tls(handshake) => self.shake_hands(handshake),
             Verb::Answer { room, now, answer } => {
                 let wait = Wait { now: *now };
                 match answer {
                     Answer::Bytes(bytes) => self.bytes_come(bytes, *room, wait, values),
+                    Answer::Secure(answer) => self.tls_shows(answer, values),
                     Answer::Web(answer) => self.web_answers(answer, values),
                     Answer::Nothing => self.nothing_comes(wait),
                     Answer::End => self.end_comes(wait),
@@ -244,7 +253,8 @@ impl Prober {
                 (Ok(pipe), None) => {
                     let pipe = Box::new(pipe);
                     let come = Vec::new();
-                    self.keep(name, Connection::Port { pipe, come });
+                    let seen = None;
+                    self.keep(name, Connection::Port { pipe, come, seen });
                     Ok(())
                 }
                 (Err(_), Some(_)) => Ok(()),
@@ -295,6 +305,49 @@ impl Prober {
         }
     }
 
+    fn shake_hands(&mut self, handshake: &Handshake) -> Result<(), Wrong> {
+        let name = self.current.clone();
+        let Some(Connection::Port {
+            pipe, seen: None, ..
+        }) = self.open.remove(&name)
+        else {
+            return Err(wrong("a port without TLS", "there is none"));
+        };
+        if let Some((pipe, seen)) = handshake.play(pipe, &mut self.resumed)? {
+            let come = Vec::new();
+            let seen = Some(seen);
+            self.open
+                .insert(name, Connection::Port { pipe, come, seen });
+        }
+        Ok(())
+    }
+
+    fn tls_shows(&mut self, wanted: &SecureAnswer, values: Values<'_>) -> Result<(), Wrong> {
+        let Connection::Port {
+            pipe,
+            come,
+            seen: Some(seen),
+        } = self.here()?
+        else {
+            return Err(wrong("a port with TLS", "there is none"));
+        };
+        if *wanted != SecureAnswer::CloseNotify {
+            return wanted.look(seen, values);
+        }
+        while come.is_empty() && !pipe.said_goodbye() {
+            match pipe.receive(Self::PATIENCE) {
+                Ok(more) if more.is_empty() => break,
+                Ok(more) => come.extend(more),
+                Err(error) => return Err(wrong("close_notify", &error.to_string())),
+            }
+        }
+        match (come.is_empty(), pipe.said_goodbye()) {
+            (true, true) => Ok(()),
+            (true, false) => Err(wrong("close_notify", "the end without it")),
+            (false, _) => Err(wrong("close_notify", &bytes::describe(come))),
+        }
+    }
+
     fn web_answers(&mut self, wanted: &WebAnswer, values: Values<'_>) -> Result<(), Wrong> {
         if let WebAnswer::Status(status) = wanted {
             let expected = format!("HTTP {status}");
@@ -308,7 +361,7 @@ impl Prober {
 
     /// Reads one answer; says what came instead.
     fn read_web(&mut self, visitor: &mut Visitor) -> Result<(), String> {
-        let Ok(Connection::Port { pipe, come }) = self.here() else {
+        let Ok(Connection::Port { pipe, come, .. }) = self.here() else {
             return Err("there is no open port".to_owned());
         };
         let mut ended = false;
@@ -341,7 +394,7 @@ impl Prober {
                     Err(errno) => return Err(wrong(&pattern.describe(), errno.name())),
                 }
             }
-            Connection::Port { pipe, come } => {
+            Connection::Port { pipe, come, .. } => {
                 while come.len() < pattern.len() || pattern.is_open() {
                     match pipe.receive(wait.at_most(Self::SILENCE)) {
                         Ok(more) if !more.is_empty() => come.extend(more),
@@ -372,7 +425,7 @@ impl Prober {
                     Err(errno) => return Err(wrong("nothing", errno.name())),
                 }
             }
-            Connection::Port { pipe, come } => {
+            Connection::Port { pipe, come, .. } => {
                 if come.is_empty() {
                     match pipe.receive(wait.at_most(Self::SILENCE)) {
                         Ok(more) if more.is_empty() => return Err(wrong("nothing", "the end")),
@@ -388,7 +441,7 @@ impl Prober {
     }
 
     fn end_comes(&mut self, wait: Wait) -> Result<(), Wrong> {
-        let Connection::Port { pipe, come } = self.here()? else {
+        let Connection::Port { pipe, come, .. } = self.here()? else {
             return Err(wrong("the end", "a node does not end; expect ENODEV"));
         };
         if come.is_empty() {
@@ -432,6 +485,7 @@ fn without_a_word(verb: &Verb) -> Result<(), Wrong> {
         Verb::Answer { answer, .. } => {
             matches!(answer, Answer::Nothing | Answer::Errno(Errno::Eagain))
         }
+        Verb::Tls(_) => false,
         verb => !verb.judges(),
     };
     match silence {
