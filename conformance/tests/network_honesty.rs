@@ -27,6 +27,7 @@ const MISTAKES: &[(Misbehaviour, &[(&str, &str)])] = &[
     ]),
     (Misbehaviour::AgentForgetsOtp, &[("flow.legacy", "agent.setup.otp-to-device")]),
     (Misbehaviour::AgentInventsOtp, &[("flow.without-password", "agent.setup.otp-to-device")]),
+    (Misbehaviour::AgentGivesUpOnLostAnswer, &[("flow.lost-start-answer", "agent.out-of-band.lost-start")]),
     (Misbehaviour::AgentStartsFirst, &[("flow.legacy", "agent.setup.otp-to-device")]),
     (Misbehaviour::AgentStartsAnyway, &[("flow.password-too-short", "agent.out-of-band.notices-refusal"), ("flow.password-too-long", "agent.out-of-band.notices-refusal"), ("flow.configured-already", "agent.out-of-band.notices-refusal")]),
     (Misbehaviour::AgentHidesStatus, &[("flow.started-already", "agent.out-of-band.notices-refusal"), ("flow.no-network", "agent.out-of-band.notices-refusal"), ("flow.called-off", "agent.out-of-band.stop")]),

@@ -31,7 +31,7 @@ use shelf::{cases, is_noticed, newest, run_cases, shelf};
 #[case(AgentChecksModeOnly, &["commit-half"])]
 #[case(AgentNeverStops, &["wrong-cn", "left-in-setup", "commit-cut"])]
 #[case(AgentNeverLooks, &["return-fails"])]
-#[case(AgentNeverRetries, &["lost-link-start", "lost-link-upid", "lost-link-confirm", "channel-shortage", "stop-retried"])]
+#[case(AgentNeverRetries, &["lost-link-start", "lost-link-upid", "lost-link-confirm", "channel-shortage", "stop-retried", "interrupted-call"])]
 #[case(ScaTrustsHashAlone, &["wrong-cn", "rom-missing", "other-root", "self-signed", "other-device", "four", "revoked-rom"])]
 #[case(ScaSkipsHash, &["other-leaf", "rotating-leaf", "chain-changes"])]
 #[case(ScaFixedAlgorithm, &["sha-384"])]

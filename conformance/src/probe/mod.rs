@@ -5,6 +5,7 @@
 //! what is only assumed here.
 
 mod bytes;
+mod chains;
 mod hello;
 mod pattern;
 mod player;

@@ -216,6 +216,10 @@ fn what_tls_shows_otherwise_is_told(
     "connect amthi\n> \"{device.uid}\"",
     "3:1: no placeholder is called `{device.uid}` here: did you mean `{device.uuid}`?"
 )]
+#[case::chain(
+    "connect amthi\n> sha256:godo.0",
+    "3:1: no chain of the laboratory is called `godo`: did you mean `good`?"
+)]
 #[case::any_sent(
     "connect amthi\n> 01 ..",
     "3:1: what is sent must be said to the last byte"

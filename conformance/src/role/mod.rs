@@ -141,6 +141,8 @@ words! {
         EndlessBusyRetry = "endless-busy-retry",
         /// Agent: gives up when the link is reset.
         NoResetRetry = "no-reset-retry",
+        /// Agent, application: takes a call that a signal interrupted for a failure.
+        NoInterruptRetry = "no-interrupt-retry",
         /// Agent: waits for a lost answer for ever.
         EndlessWait = "endless-wait",
         /// Agent: gives up on an answer that takes longer than half a second.
@@ -207,6 +209,8 @@ words! {
         IgnoresReturnValue = "ignores-return-value",
         /// Application: goes on with the chain and the method after a certificate was refused.
         GoesOnAfterRefusal = "goes-on-after-refusal",
+        /// Application: takes a lost answer for a failure, without looking.
+        TakesLossForFailure = "takes-loss-for-failure",
         /// Application: leaves certificate and signature out.
         DropsSignature = "drops-signature",
         /// Application: sends the request that changes the mode a second time, without a look at the device.
@@ -241,6 +245,8 @@ words! {
         AgentStartsAnyway = "agent-starts-anyway",
         /// Agent: says that all went well, whatever the device answers.
         AgentHidesStatus = "agent-hides-status",
+        /// Agent: takes a lost answer to StartConfigurationEx for a device that was not started.
+        AgentGivesUpOnLostAnswer = "agent-gives-up-on-lost-answer",
         /// SCA: never looks at the one-time password.
         ScaSkipsOtp = "sca-skips-otp",
         /// SCA: compares the first eight characters of the one-time password.

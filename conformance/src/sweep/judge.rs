@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use amt_sim::device::FaultEffect;
-use amt_sim::{Event, Fault, Mode};
+use amt_sim::device::{FaultEffect, FaultPoint};
+use amt_sim::{Errno, Event, Fault, Mode};
 
 use crate::fact::{Fact, Feature};
 use crate::role::Ending;
@@ -21,12 +21,16 @@ pub enum Wrong {
         wanted: Mode,
         is: Mode,
     },
+    /// It says that it failed, and could have seen that the device is what it should be brought to.
+    FalseFailure { action: Action, is: Mode },
     /// It says that it is done, and leaves out what it was asked for.
     LeavesOut { action: Action, fact: Fact },
     /// It says something of the device that is not so.
     Lies { action: Action, fact: Fact },
     /// It says that it is done, with a device that showed a wrong chain each time.
     Trusts { action: Action },
+    /// It fails for something that passes by itself and has changed nothing.
+    GivesUp { action: Action },
     /// The harness itself did not survive it.
     Breaks { what: String },
 }
@@ -42,8 +46,10 @@ impl Wrong {
         match self {
             Self::Hangs { action }
             | Self::FalseSuccess { action, .. }
+            | Self::FalseFailure { action, .. }
             | Self::LeavesOut { action, .. }
             | Self::Trusts { action }
+            | Self::GivesUp { action }
             | Self::Lies { action, .. } => Some(*action),
             Self::Breaks { .. } => None,
         }
@@ -58,6 +64,10 @@ impl fmt::Display for Wrong {
                 f,
                 "{action} says that it is done, but the device is {is:?}, not {wanted:?}"
             ),
+            Self::FalseFailure { action, is } => write!(
+                f,
+                "{action} says that it failed, but the device is {is:?}, as it should be"
+            ),
             Self::LeavesOut { action, fact } => {
                 write!(
                     f,
@@ -71,6 +81,10 @@ impl fmt::Display for Wrong {
             Self::Trusts { action } => write!(
                 f,
                 "{action} says that it is done, with a device that showed a wrong chain"
+            ),
+            Self::GivesUp { action } => write!(
+                f,
+                "{action} gives up, where nothing happened that waiting or asking again would not mend"
             ),
             Self::Breaks { what } => write!(f, "the harness breaks: {what}"),
         }
@@ -127,9 +141,50 @@ pub(super) fn judge(honest: &Run, run: &Run, schedule: &[Fault]) -> Option<Wrong
                 return Some(Wrong::LeavesOut { action, fact });
             }
         }
+        if let Some(twin) = twin
+            && !is_done(performed)
+            && is_done(twin)
+            && is_one_command(action)
+            && before != Some(twin.mode)
+            && performed.mode == twin.mode
+            && schedule.iter().all(passes_unsaid)
+        {
+            let is = performed.mode;
+            return Some(Wrong::FalseFailure { action, is });
+        }
         before = honest.actions.get(index).map(|twin| twin.mode);
     }
-    None
+    gives_up(honest, run, schedule)
+}
+
+/// The first action that fails, if everything that happened to it is harmless and happened to it alone.
+fn gives_up(honest: &Run, run: &Run, schedule: &[Fault]) -> Option<Wrong> {
+    let has_faults_of_its_own = honest
+        .journal
+        .iter()
+        .any(|entry| matches!(entry.event, Event::FaultInjected { .. }));
+    if has_faults_of_its_own || !schedule.iter().all(is_harmless) {
+        return None;
+    }
+    let mut pairs = honest.actions.iter().zip(&run.actions);
+    let failed = pairs.find(|(twin, performed)| is_done(twin) && !is_done(performed));
+    failed.map(|(_, performed)| Wrong::GivesUp {
+        action: performed.action,
+    })
+}
+
+/// A call that a signal interrupts is made again. A device that cannot be opened or connected to for a moment is held by
+/// somebody else, or its link comes back.
+fn is_harmless(fault: &Fault) -> bool {
+    const MOST: u32 = 3;
+    let passes = fault.times.is_some_and(|times| times <= MOST);
+    let at_first = matches!(fault.at, FaultPoint::Open | FaultPoint::Connect);
+    passes
+        && match fault.effect {
+            FaultEffect::Errno(Errno::Eintr) => true,
+            FaultEffect::Errno(Errno::Ebusy | Errno::Enodev) => at_first,
+            _ => false,
+        }
 }
 
 /// What a discovery was asked for and did not tell. A set-up owes nothing but the set-up.
@@ -144,6 +199,27 @@ fn left_out(performed: &Performed, honest: &Performed) -> Option<Fact> {
     });
     owed.into_iter()
         .find(|fact| !performed.facts.contains_key(fact))
+}
+
+/// Whether all that it has to do is to ask the device for another mode, and to see that it got it.
+fn is_one_command(action: Action) -> bool {
+    matches!(
+        action,
+        Action::AgentStart
+            | Action::ApplicationSetup
+            | Action::ApplicationSetupSigned
+            | Action::ApplicationSetupAdmin
+            | Action::ApplicationUpgrade
+    )
+}
+
+/// Whether it leaves a role able to look, and has the device say nothing wrong.
+fn passes_unsaid(fault: &Fault) -> bool {
+    let refuses = matches!(
+        fault.effect,
+        FaultEffect::Status(_) | FaultEffect::ReturnValue(_)
+    );
+    fault.times.is_some() && !refuses
 }
 
 /// Whether it comes back later to see, and says then that it was not done: an SCA whose answer to CommitChanges is lost

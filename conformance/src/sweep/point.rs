@@ -140,6 +140,7 @@ pub fn faults_at(point: &Point) -> Vec<Fault> {
             (FaultEffect::Errno(Errno::Ebusy), None),
             (FaultEffect::Errno(Errno::Enodev), ONCE),
             (FaultEffect::Errno(Errno::Enodev), None),
+            (FaultEffect::Errno(Errno::Eintr), ONCE),
         ],
         // No ENOTTY: whoever believes that there is no such client is told so by the device.
         (Layer::Errno, FaultPoint::Connect) => vec![
@@ -149,6 +150,7 @@ pub fn faults_at(point: &Point) -> Vec<Fault> {
             (FaultEffect::Errno(Errno::Enodev), ONCE),
             (FaultEffect::Errno(Errno::Enodev), None),
             (FaultEffect::Errno(Errno::Etime), ONCE),
+            (FaultEffect::Errno(Errno::Eintr), ONCE),
         ],
         (Layer::Errno, _) => vec![
             (FaultEffect::Errno(Errno::Ebusy), ONCE),

@@ -162,6 +162,19 @@ fn every_layer_is_spoilt_and_honest_roles_survive(#[case] run: &str, #[case] lay
     "says that it is done"
 )]
 #[case(
+    SIGNED,
+    Misbehaviour::TakesLossForFailure,
+    Layer::Http,
+    "says that it failed, but the device is Client"
+)]
+#[case(
+    NETWORK,
+    Misbehaviour::AgentGivesUpOnLostAnswer,
+    Layer::Message,
+    "says that it failed, but the device is SetupOutOfBand"
+)]
+#[case(SIGNED, Misbehaviour::NoInterruptRetry, Layer::Errno, "gives up")]
+#[case(
     THROUGH_THE_HOST,
     Misbehaviour::AgentChecksModeOnly,
     Layer::State,

@@ -299,8 +299,9 @@ impl<'a> Client<'a> {
     ) -> Result<Option<Element>, ClientError> {
         let message = self.messages.to_string();
         self.messages += 1;
+        let changes_nothing = matches!(operation, Operation::Get | Operation::Enumerate);
         let envelope = soap::envelope_for(class, keys, operation, &message);
-        let response = self.log_in_and_post(&envelope)?;
+        let response = self.log_in_and_send(&envelope, changes_nothing)?;
         match response.status {
             200 => {
                 let body = soap::content(&response.body, &message)?;
@@ -333,10 +334,18 @@ impl<'a> Client<'a> {
     /// Sends an envelope as it is, and gives back whatever the device says to it. A new challenge is answered once; a
     /// second one means that name or password are wrong.
     pub fn log_in_and_post(&mut self, envelope: &str) -> Result<Response, ClientError> {
+        self.log_in_and_send(envelope, false)
+    }
+
+    fn log_in_and_send(
+        &mut self,
+        envelope: &str,
+        changes_nothing: bool,
+    ) -> Result<Response, ClientError> {
         let mut asked = false;
         loop {
             let authorization = self.authorization();
-            let response = self.post(authorization.as_deref(), envelope)?;
+            let response = self.post(authorization.as_deref(), envelope, changes_nothing)?;
             if response.status != 401 || self.login.is_none() || asked {
                 return Ok(response);
             }
@@ -373,7 +382,12 @@ impl<'a> Client<'a> {
     }
 
     /// One request.
-    fn post(&mut self, authorization: Option<&str>, body: &str) -> Result<Response, ClientError> {
+    fn post(
+        &mut self,
+        authorization: Option<&str>,
+        body: &str,
+        changes_nothing: bool,
+    ) -> Result<Response, ClientError> {
         match &mut self.carrier {
             Carrier::Lme {
                 port,
@@ -385,7 +399,7 @@ impl<'a> Client<'a> {
                 if !*tls_only {
                     let host = format!("localhost:{PORT}");
                     let request = http::request(&host, authorization, body, false);
-                    match post_over_lme(*port, *clock, lme, &request) {
+                    match post_over_lme(*port, *clock, lme, &request, changes_nothing) {
                         Err(ClientError::Lme(LmeError::NotForwarded(_))) => *tls_only = true,
                         result => return result,
                     }
@@ -437,28 +451,39 @@ impl<'a> Client<'a> {
     }
 }
 
-/// The link may have been reset since the last request: then it is made anew, once.
+/// The link may have been reset since the last request: then it is made anew, once. One that breaks during the request
+/// is made anew only if the request changes nothing: the device may have obeyed.
 fn post_over_lme(
     port: &dyn MeiPort,
     clock: &dyn Clock,
     held: &mut Option<Lme>,
     request: &[u8],
+    changes_nothing: bool,
 ) -> Result<Response, ClientError> {
-    let once = |held: &mut Option<Lme>| {
-        let mut lme = match held.take() {
+    let reused = held.is_some();
+    let open = |lme: Option<Lme>| {
+        let mut lme = match lme {
             Some(lme) => lme,
             None => Lme::connect(port, clock, PORT)?,
         };
-        let response = lme.exchange(PORT, request, |bytes, ended| {
-            http::response(bytes, ended).map_err(ClientError::from)
-        })?;
-        *held = Some(lme);
-        Ok(response)
+        lme.open(PORT).map(|channel| (lme, channel))
     };
-    let reused = held.is_some();
-    match once(held) {
-        Err(ClientError::Lme(error)) if reused && error.is_link() => once(held),
-        result => result,
+    let (mut lme, channel) = match open(held.take()) {
+        Err(error) if reused && error.is_link() => open(None)?,
+        result => result?,
+    };
+    let answered = lme.exchange_on(channel, request, |bytes, ended| {
+        http::response(bytes, ended).map_err(ClientError::from)
+    });
+    match answered {
+        Err(ClientError::Lme(error)) if reused && changes_nothing && error.is_link() => {
+            post_over_lme(port, clock, held, request, changes_nothing)
+        }
+        answered => {
+            let response = answered?;
+            *held = Some(lme);
+            Ok(response)
+        }
     }
 }
 

@@ -120,6 +120,16 @@ impl Lme {
         complete: impl Fn(&[u8], bool) -> Result<Option<T>, E>,
     ) -> Result<T, E> {
         let id = self.open(port)?;
+        self.exchange_on(id, request, complete)
+    }
+
+    /// The same on a connection that is open, and is not afterwards.
+    pub fn exchange_on<T, E: From<LmeError>>(
+        &mut self,
+        id: ChannelId,
+        request: &[u8],
+        complete: impl Fn(&[u8], bool) -> Result<Option<T>, E>,
+    ) -> Result<T, E> {
         let mut unsent = request;
         let mut seen = 0;
         loop {

@@ -5,6 +5,8 @@
 //!     │       HTTP/1.1 with digest                          http, digest
 //!     ├── Pipe      TLS or plain; TCP, virtual time, or LME  pipe, tls
 //!     │ one APF channel a request                           lme
+//!   Steady    makes interrupted calls again             steady
+//!     │
 //!   MeiPort   in virtual time, or through /dev/mei0
 //!     │
 //!   Amthi     commands and their status                     amthi
@@ -20,6 +22,7 @@ pub mod http;
 pub mod lme;
 pub mod pipe;
 pub mod soap;
+pub mod steady;
 pub mod tls;
 pub mod upid;
 
@@ -31,6 +34,7 @@ use amt_sim::{ClientKind, Errno};
 pub use amthi::Amthi;
 pub use client::{Client, ClientError, Kept, Login, MethodAnswer};
 pub use pipe::{Dialer, LmeDialer, Pipe, PipeError, TcpDialer};
+pub use steady::Steady;
 pub use tls::{TlsDialer, TlsIdentity, TlsOptions};
 
 use crate::role::Clock;

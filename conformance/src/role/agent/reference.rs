@@ -16,6 +16,7 @@ use crate::fact::{Fact, Facts, Feature};
 use crate::role::setup::{Cast, Host};
 use crate::role::{ActionReport, Clock, Ending, Misbehaviour, Wanted};
 use crate::scenario::{Action, Order, Outcome, Way};
+use crate::wire::Steady;
 
 /// The agent that comes with the harness.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,6 +61,8 @@ impl ReferenceAgent {
 
     /// Finds out what is wanted.
     pub fn discover(&self, port: &dyn MeiPort, clock: &dyn Clock, wanted: &Wanted) -> ActionReport {
+        let steady = Steady::new(port).that_gives_up(self.is(Misbehaviour::NoInterruptRetry));
+        let port: &dyn MeiPort = &steady;
         let mut discovery = Discovery {
             amthi: Session::new(self, port, clock, ClientKind::Amthi),
             watchdog: Session::new(self, port, clock, ClientKind::Watchdog),

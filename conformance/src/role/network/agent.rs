@@ -1,6 +1,8 @@
 //! The agent on the machine, as far as this flow needs one: it says what the machine is, hands the one-time password to
 //! the device, and starts configuration.
 
+use std::time::Duration;
+
 use super::super::agent::ReferenceAgent;
 use super::super::{Misbehaviour, Wanted};
 use super::Host;
@@ -50,6 +52,14 @@ impl Listener for AgentOn<'_> {
 }
 
 impl AgentOn<'_> {
+    /// How often something is tried that the link did not let through.
+    const TRIES: u32 = 3;
+    const PAUSE: Duration = Duration::from_secs(1);
+
+    fn is(&self, misbehaviour: Misbehaviour) -> bool {
+        self.misbehaviour == Some(misbehaviour)
+    }
+
     fn identify(&self) -> FromAgent {
         let agent = ReferenceAgent {
             misbehaviour: self.misbehaviour,
@@ -71,46 +81,78 @@ impl AgentOn<'_> {
         }
     }
 
-    /// Step 7. A device that does not take the password is not started: nobody could tell later that it is the
-    /// right one.
+    /// Step 7, over a link that may fail now and then.
+    ///
+    /// requirement `agent.out-of-band.lost-start`: who gets no answer does not know whether the device was started. It is
+    /// called off and asked once more, so that what is said in the end is so.
     fn start(&self, otp: Option<&str>) -> FromAgent {
-        let is = |mistake| self.misbehaviour == Some(mistake);
-        let mut otp_status = None;
-        let mut status = None;
-        let mut steps = || -> Result<(), AmthiError> {
-            let mut amthi = Amthi::open(self.host.port, self.host.clock)?;
-            let otp = match otp {
-                Some(_) if is(Misbehaviour::AgentForgetsOtp) => None,
-                None if is(Misbehaviour::AgentInventsOtp) => Some("made up by the agent"),
-                otp => otp,
-            };
-            if is(Misbehaviour::AgentStartsFirst) {
-                status = Some(amthi.start_configuration_ex(false)?);
-            }
-            // requirement `agent.setup.otp-to-device`
-            if let Some(otp) = otp {
-                let answered = amthi.set_otp(otp.as_bytes())?;
-                otp_status = Some(answered);
-                // requirement `agent.out-of-band.notices-refusal`
-                if answered != 0 && !is(Misbehaviour::AgentStartsAnyway) {
-                    return Ok(());
+        let mut tries = Self::TRIES;
+        loop {
+            let begun = self.begin(otp);
+            tries -= 1;
+            match begun {
+                Ok(started) => return started,
+                Err(error) => {
+                    let gives_up = self.is(Misbehaviour::AgentGivesUpOnLostAnswer);
+                    let called_off = gives_up || self.call_off();
+                    if tries == 0 || gives_up || !called_off {
+                        return FromAgent::Refused {
+                            why: error.to_string(),
+                        };
+                    }
                 }
             }
-            if status.is_none() {
-                status = Some(amthi.start_configuration_ex(false)?);
+        }
+    }
+
+    /// Stops what may have begun without anybody's hearing of it. Whether the device can be asked at all.
+    fn call_off(&self) -> bool {
+        const IN: u32 = 1;
+        for _ in 0..Self::TRIES {
+            self.host.clock.pause(Self::PAUSE);
+            let looked = Amthi::open(self.host.port, self.host.clock).and_then(|mut amthi| {
+                match amthi.provisioning_state()? {
+                    IN => amthi.stop_configuration().map(|_| ()),
+                    _ => Ok(()),
+                }
+            });
+            if looked.is_ok() {
+                return true;
             }
-            Ok(())
+        }
+        false
+    }
+
+    /// Both commands, once. A device that does not take the password is not started: nobody could tell later that it is
+    /// the right one.
+    fn begin(&self, otp: Option<&str>) -> Result<FromAgent, AmthiError> {
+        let mut otp_status = None;
+        let mut status = None;
+        let mut amthi = Amthi::open(self.host.port, self.host.clock)?;
+        let otp = match otp {
+            Some(_) if self.is(Misbehaviour::AgentForgetsOtp) => None,
+            None if self.is(Misbehaviour::AgentInventsOtp) => Some("made up by the agent"),
+            otp => otp,
         };
-        match steps() {
-            Err(error) => FromAgent::Refused {
-                why: error.to_string(),
-            },
-            Ok(()) if is(Misbehaviour::AgentHidesStatus) => FromAgent::Started {
+        if self.is(Misbehaviour::AgentStartsFirst) {
+            status = Some(amthi.start_configuration_ex(false)?);
+        }
+        // requirement `agent.setup.otp-to-device`
+        if let Some(otp) = otp {
+            otp_status = Some(amthi.set_otp(otp.as_bytes())?);
+        }
+        // requirement `agent.out-of-band.notices-refusal`
+        let goes_on = otp_status.unwrap_or(0) == 0 || self.is(Misbehaviour::AgentStartsAnyway);
+        if status.is_none() && goes_on {
+            status = Some(amthi.start_configuration_ex(false)?);
+        }
+        Ok(match self.is(Misbehaviour::AgentHidesStatus) {
+            true => FromAgent::Started {
                 otp_status: otp_status.map(|_| 0),
                 status: Some(0),
             },
-            Ok(()) => FromAgent::Started { otp_status, status },
-        }
+            false => FromAgent::Started { otp_status, status },
+        })
     }
 
     fn stop(&self) -> FromAgent {

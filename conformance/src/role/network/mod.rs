@@ -42,7 +42,7 @@ use super::setup::{Host, Record, record};
 use super::{ActionReport, Clock, Ending, Misbehaviour};
 use crate::fact::{Fact, Facts};
 use crate::scenario::{Action, Order, Outcome};
-use crate::wire::Dialer;
+use crate::wire::{Dialer, Steady};
 
 /// The network between the device and its SCA.
 pub trait Lan: fmt::Debug {
@@ -160,6 +160,12 @@ impl Company {
         agent: Option<&mut dyn Listener>,
         console: Option<&mut dyn Orders>,
     ) -> ActionReport {
+        let steady = Steady::new(field.host.port);
+        let host = Host {
+            port: &steady,
+            ..field.host
+        };
+        let field = Field { host, ..field };
         let mut facts = Facts::new();
         let mut bundled = self.agent.on(field.host);
         let agent: &mut dyn Listener = match agent {

@@ -32,8 +32,8 @@ use super::setup::Host;
 use super::{ActionReport, Ending, Misbehaviour, Wanted};
 use crate::fact::{Fact, Facts, Feature};
 use crate::scenario::{Announces, HalfWay, LooksFor, Order, Outcome};
-use crate::wire::ClientError;
 use crate::wire::amthi::AmthiError;
+use crate::wire::{ClientError, Steady};
 use crate::words::words;
 
 words! {
@@ -97,6 +97,12 @@ impl Cast {
 
     /// The whole flow, once.
     pub fn set_up(&mut self, order: &Order, host: Host<'_>) -> ActionReport {
+        let gives_up = self.misbehaviour == Some(Misbehaviour::AgentNeverRetries);
+        let steady = Steady::new(host.port).that_gives_up(gives_up);
+        let host = Host {
+            port: &steady,
+            ..host
+        };
         let mut facts = Facts::new();
         let mut remarks = Vec::new();
         let result = self.steps(order, host, &mut facts);

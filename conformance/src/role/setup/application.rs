@@ -3,6 +3,8 @@
 //! It draws McNonce, reads ConfigurationNonce and hashes both (step 1 of the page), sends the hash to the server (2), gets
 //! signature and certificate from it (3) and calls the method (4). The other steps are the device's and the checker's.
 
+use std::time::Duration;
+
 use amt_sim::device::Seed;
 use amt_sim::hex;
 use serde_json::json;
@@ -16,8 +18,12 @@ use crate::fact::{Fact, Facts};
 use crate::role::Misbehaviour;
 use crate::role::on_die::Refusal;
 use crate::scenario::{ChainForm, HashForm, NonceForm, Order, SendForm, Way};
-use crate::wire::soap::SoapError;
+use crate::wire::soap::{Element, SoapError};
 use crate::wire::{Client, base64, digest};
+
+/// Control modes as GetControlMode has them.
+const CLIENT: u32 = 1;
+const ADMIN: u32 = 2;
 
 /// Bytes of a nonce.
 const NONCE: usize = 20;
@@ -36,6 +42,8 @@ pub struct Application {
     configuration_nonce: Option<Vec<u8>>,
     /// The one before it.
     earlier_nonce: Option<Vec<u8>>,
+    /// Control mode when the nonce was last read.
+    mode_before: Option<u32>,
     prepared: Option<Prepared>,
     answered: Option<Answered>,
     /// The last request that was signed.
@@ -73,6 +81,7 @@ impl Application {
             password: "Applic4tion!".to_owned(),
             configuration_nonce: None,
             earlier_nonce: None,
+            mode_before: None,
             prepared: None,
             answered: None,
             earlier: None,
@@ -110,8 +119,9 @@ impl Application {
         let uuid = host.amthi()?.uuid()?.to_string();
         let reuse = self.is(Misbehaviour::ReusesConfigurationNonce);
         if !(reuse && self.configuration_nonce.is_some()) {
-            let nonce = read_nonce(&mut self.os_admin(host)?)?;
-            self.saw(nonce);
+            let service = self.os_admin(host)?.get(SERVICE)?;
+            self.mode_before = service.text_of("CurrentControlMode")?.parse().ok();
+            self.saw(nonce_of(&service)?);
         }
         let current = self.configuration_nonce.clone().unwrap_or_default();
         let mc_nonce = self.mc_nonce(order.mc_nonce);
@@ -186,7 +196,7 @@ impl Application {
         if !self.is(Misbehaviour::DropsSignature) {
             self.sign(&mut parameters, &request, order, true);
         }
-        let good = self.call(&mut client, "Setup", &parameters, facts)?;
+        let good = self.call_for_mode(host, &mut client, ("Setup", CLIENT), &parameters, facts)?;
         self.spend(request);
         self.finish(host, client, server, good)
     }
@@ -204,7 +214,8 @@ impl Application {
         if good || self.is(Misbehaviour::GoesOnAfterRefusal) {
             let mut parameters = self.password(&mut client)?;
             self.sign(&mut parameters, &request, order, false);
-            good = self.call(&mut client, "AdminSetup", &parameters, facts)?;
+            good =
+                self.call_for_mode(host, &mut client, ("AdminSetup", ADMIN), &parameters, facts)?;
         }
         self.spend(request);
         Ok(good)
@@ -223,7 +234,8 @@ impl Application {
         if good || self.is(Misbehaviour::GoesOnAfterRefusal) {
             let mut parameters = Vec::new();
             self.sign(&mut parameters, &request, order, false);
-            good = self.call(&mut client, "UpgradeClientToAdmin", &parameters, facts)?;
+            let upgrade = ("UpgradeClientToAdmin", ADMIN);
+            good = self.call_for_mode(host, &mut client, upgrade, &parameters, facts)?;
         }
         self.spend(request);
         Ok(good)
@@ -381,6 +393,34 @@ impl Application {
         Ok(value == 0)
     }
 
+    /// The same of a method that leads to another control mode.
+    ///
+    /// requirement `app.setup.lost-answer`: who gets no answer asks the device where it is, before it says that it failed.
+    fn call_for_mode(
+        &self,
+        host: Door<'_>,
+        client: &mut Client<'_>,
+        (method, wanted): (&'static str, u32),
+        parameters: &[(&str, String)],
+        facts: &mut Facts,
+    ) -> Result<bool, Trouble> {
+        match self.call(client, method, parameters, facts) {
+            Err(trouble) if trouble.is_lost_answer() && !self.takes_loss_for_failure() => {
+                let mode = patiently(host, || Ok(host.amthi()?.control_mode()?))?;
+                let was_elsewhere = self.mode_before.is_some_and(|before| before != wanted);
+                match mode == wanted && was_elsewhere {
+                    true => Ok(true),
+                    false => Err(trouble),
+                }
+            }
+            result => result,
+        }
+    }
+
+    fn takes_loss_for_failure(&self) -> bool {
+        self.is(Misbehaviour::TakesLossForFailure)
+    }
+
     /// A signature serves once.
     fn spend(&mut self, request: Answered) {
         self.earlier = Some(request);
@@ -388,11 +428,11 @@ impl Application {
         self.answered = None;
     }
 
-    /// Tells the server when the device says that it was set up.
+    /// Tells the server when the device says that it was set up. The device is; what is only asked now may be asked again.
     fn finish(
         &self,
         host: Door<'_>,
-        mut client: Client<'_>,
+        client: Client<'_>,
         server: &mut Server,
         good: bool,
     ) -> Result<bool, Trouble> {
@@ -401,15 +441,32 @@ impl Application {
         }
         // Where local ports speak TLS only, the mode is set and not yet in force.
         const IN: u32 = 1;
-        if host.amthi()?.provisioning_state()? == IN {
+        const POST: u32 = 2;
+        let state = || patiently(host, || Ok(host.amthi()?.provisioning_state()?));
+        if state()? == IN {
             let class = "AMT_SetupAndConfigurationService";
-            let mut admin = self.admin(host);
-            if admin.invoke(class, "CommitChanges", &[])?.return_value != 0 {
-                return Ok(false);
+            let committed = self.admin(host).invoke(class, "CommitChanges", &[]);
+            match committed.map_err(Trouble::from) {
+                Ok(answer) if answer.return_value != 0 => return Ok(false),
+                Ok(_) => {}
+                Err(trouble) if !trouble.is_lost_answer() || self.takes_loss_for_failure() => {
+                    return Err(trouble);
+                }
+                Err(trouble) if state()? != POST => return Err(trouble),
+                Err(_) => {}
             }
         }
-        let uuid = host.amthi()?.uuid()?.to_string();
-        if let Some(record) = Record::read(&mut client)? {
+        let uuid = patiently(host, || Ok(host.amthi()?.uuid()?))?.to_string();
+        let mut logged_in = Some(client);
+        let record = patiently(host, || {
+            // Another login may be needed, as after a power cut.
+            let mut client = match logged_in.take() {
+                Some(client) => client,
+                None => self.os_admin(host)?,
+            };
+            Ok(Record::read(&mut client)?)
+        })?;
+        if let Some(record) = record {
             let question = Question::Done {
                 uuid,
                 created: record.created,
@@ -435,9 +492,25 @@ impl Answered {
     }
 }
 
+/// Does something that changes nothing when it is done twice: the link may fail for a moment.
+fn patiently<T>(host: Door<'_>, mut act: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    const TRIES: u32 = 3;
+    const PAUSE: Duration = Duration::from_secs(1);
+    for _ in 1..TRIES {
+        if let Ok(done) = act() {
+            return Ok(done);
+        }
+        host.host.clock.pause(PAUSE);
+    }
+    act()
+}
+
 /// ConfigurationNonce as it is now.
 pub(super) fn read_nonce(client: &mut Client<'_>) -> Result<Vec<u8>, Trouble> {
-    let service = client.get(SERVICE)?;
+    nonce_of(&client.get(SERVICE)?)
+}
+
+fn nonce_of(service: &Element) -> Result<Vec<u8>, Trouble> {
     let nonce = service.bytes("ConfigurationNonce")?;
     Ok(nonce.ok_or_else(|| SoapError::Missing("ConfigurationNonce".to_owned()))?)
 }

@@ -36,7 +36,7 @@ use crate::fact::{Fact, Facts};
 use crate::scenario::{Action, Order, Outcome, Through};
 use crate::wire::amthi::AmthiError;
 use crate::wire::soap::SoapError;
-use crate::wire::{Amthi, Client, ClientError, Dialer, Kept, Login};
+use crate::wire::{Amthi, Client, ClientError, Dialer, Kept, Login, Steady};
 
 const SERVICE: &str = "IPS_HostBasedSetupService";
 
@@ -111,6 +111,16 @@ pub enum Trouble {
     Other(String),
 }
 
+impl Trouble {
+    /// Whether the device may have done what it was asked, although no whole answer came.
+    fn is_lost_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Client(ClientError::Lme(_) | ClientError::Pipe(_) | ClientError::Http(_))
+        )
+    }
+}
+
 impl From<SoapError> for Trouble {
     fn from(error: SoapError) -> Self {
         Self::Client(error.into())
@@ -149,6 +159,12 @@ impl Cast {
 
     /// Lets one of them act, and then looks at what the device is like.
     pub fn act(&mut self, action: Action, order: &Order, host: Host<'_>) -> ActionReport {
+        let gives_up = self.misbehaviour == Some(Misbehaviour::NoInterruptRetry);
+        let steady = Steady::new(host.port).that_gives_up(gives_up);
+        let host = Host {
+            port: &steady,
+            ..host
+        };
         let mut facts = Facts::new();
         let result = self.try_act(action, order, host, &mut facts);
         let looked = look(host, &mut facts);
