@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client_certificate::AnyCertificate;
 use super::credential::{Credential, provider};
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::hello::Offer;
 use super::key_log::KeyLog;
 use super::trust::{Judge, to_rustls};
@@ -246,6 +246,27 @@ impl TlsStream {
             }
         }
         self.collect();
+        self.say_it_in_the_peers_version();
+    }
+
+    /// Puts the alert that TLS 1.2 has in the place of rustls' own, where the two differ: handshake_failure for a peer
+    /// without a certificate (RFC 5246 section 7.4.6; certificate_required is of TLS 1.3), protocol_version for one
+    /// that speaks nothing so new (RFC 5246 appendix E.1). No keys are in use at that point.
+    fn say_it_in_the_peers_version(&mut self) {
+        const HANDSHAKE_FAILURE: u8 = 40;
+        const PROTOCOL_VERSION: u8 = 70;
+        let agreed = self.connection.as_ref();
+        let agreed = agreed.and_then(|connection| connection.protocol_version());
+        let old = agreed == Some(rustls::ProtocolVersion::TLSv1_2);
+        let alert = match self.failure.as_ref().map(|failure| failure.kind) {
+            Some(FailureKind::NoClientCertificate) if old => HANDSHAKE_FAILURE,
+            Some(FailureKind::OldVersion) => PROTOCOL_VERSION,
+            _ => return,
+        };
+        // Record: alert (21), version 3.3, two bytes: fatal (2) and its number.
+        if let [.., 21, 3, 3, 0, 2, 2, number] = self.out.as_mut_slice() {
+            *number = alert;
+        }
     }
 
     fn fail(&mut self, error: &rustls::Error) {

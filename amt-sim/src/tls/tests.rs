@@ -1,4 +1,5 @@
 use rstest::rstest;
+use rustls::AlertDescription;
 
 use super::testing::{
     BOTH, CLIENT, CREDENTIAL, client, exchange, heard, say, spoken, stream, text,
@@ -170,11 +171,27 @@ fn a_peer_without_the_certificate_that_is_required(#[values(Tls12, Tls13)] versi
     let mut device = stream(BOTH, Required);
     let mut client = client(version, false);
     let outcome = exchange(&mut client, &mut device, 1000);
-    assert!(outcome.is_err(), "the client is told");
+    let alert = match version {
+        Tls12 => AlertDescription::HandshakeFailure,
+        Tls13 => AlertDescription::CertificateRequired,
+    };
+    assert_eq!(outcome, Err(rustls::Error::AlertReceived(alert)));
     let failure = device.failure().unwrap();
     assert_eq!(failure.kind, FailureKind::NoClientCertificate);
     assert_eq!(device.established(), None);
     assert_eq!(device.plaintext(), b"");
+}
+
+/// ClientHello of TLS 1.1 with one cipher and no extensions.
+#[test]
+fn a_peer_of_old_is_told_that_it_is_one() {
+    let mut hello = vec![22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 2];
+    hello.extend([0; 32]);
+    hello.extend([0, 0, 2, 0, 0x2f, 1, 0]);
+    let mut device = stream(BOTH, NotAsked);
+    device.receive(&hello);
+    assert_eq!(device.failure().unwrap().kind, FailureKind::OldVersion);
+    assert_eq!(device.take(100), [21, 3, 3, 0, 2, 2, 70]);
 }
 
 #[test]

@@ -71,7 +71,11 @@ fn a_claim_that_nobody_tests_is_silent() {
     // Nothing else of it is wrong.
     assert!(found.broken.is_empty(), "{found}");
     assert_eq!(fate_of(&found, "wrong-version-row"), Fate::Killed);
-    assert_eq!(fate_of(&found, "device.amthi.length"), Fate::NotRun);
+    // A rule for which the ledger names unit tests is left to whoever can run them.
+    let ledger = Ledger::builtin().unwrap();
+    for requirement in ledger.iter().filter(|one| !one.proved_by.is_empty()) {
+        assert_eq!(fate_of(&found, &requirement.id), Fate::NotRun);
+    }
     let shown = found.to_string();
     assert!(
         shown.contains("SILENT  device.amthi.unknown-command"),

@@ -11,6 +11,7 @@
 //! | `be16:`, `be32:`   | a number, highest byte first                                                       |
 //! | `uuid:TEXT`        | a UUID in the order of the wire: first three fields lowest byte first              |
 //! | `hex:TEXT`         | digits that a placeholder stands for                                               |
+//! | `sha256:good.0`    | the hash of a certificate of the laboratory; also `sha384`                          |
 //! | `@name*4`          | any four, which are kept; answers only                                             |
 //! | `@name`            | what was kept under that name                                                      |
 //! | `!@name`           | as many bytes as were kept under that name, and not the same; answers only         |
@@ -18,7 +19,9 @@
 use std::collections::BTreeMap;
 
 use amt_sim::Guid;
+use sha2::{Digest as _, Sha256, Sha384};
 
+use super::chains::Certificate;
 use crate::scenario::placeholder::{Scope, Template, Values};
 
 /// What was kept of earlier answers.
@@ -45,6 +48,8 @@ enum Item {
     },
     Uuid(Template),
     Hex(Template),
+    Sha256(Certificate),
+    Sha384(Certificate),
     Keep {
         name: String,
         count: usize,
@@ -185,6 +190,8 @@ impl Bytes {
                 Item::Number { form, value } => form.bytes(&value.fill(values))?,
                 Item::Uuid(text) => uuid(&text.fill(values))?,
                 Item::Hex(text) => hex(&text.fill(values))?,
+                Item::Sha256(certificate) => Sha256::digest(certificate.der()?).to_vec(),
+                Item::Sha384(certificate) => Sha384::digest(certificate.der()?).to_vec(),
                 Item::Kept(name) => kept_as(name, kept)?,
                 Item::Other(name) => {
                     let from = pattern.slots.len();
@@ -375,6 +382,14 @@ fn item(token: &str, items: &mut Vec<Item>) -> Result<(), String> {
         items.push(match count {
             Some(count) => Item::Keep { name, count },
             None => Item::Kept(name),
+        });
+        return Ok(());
+    }
+    if let (Some((form @ ("sha256" | "sha384"), value)), None) = (what.split_once(':'), count) {
+        let certificate = Certificate::parse(value)?;
+        items.push(match form {
+            "sha256" => Item::Sha256(certificate),
+            _ => Item::Sha384(certificate),
         });
         return Ok(());
     }

@@ -63,6 +63,7 @@ impl Hello {
         device: &VirtualDevice,
         values: Values<'_>,
         kept: &mut Kept,
+        last: &mut Vec<u8>,
     ) -> Result<(), Differs> {
         let come = next(device, self.within);
         let Some(message) = &self.message else {
@@ -82,8 +83,9 @@ impl Hello {
         if let Some(wanted) = message.to.as_ref().filter(|wanted| **wanted != to) {
             return Err(wrong(&format!("to {wanted}"), &format!("to {to}")));
         }
+        *last = come;
         pattern
-            .compare(&come, kept)
+            .compare(last, kept)
             .map_err(|differ| (differ.expected, differ.actual))
     }
 }

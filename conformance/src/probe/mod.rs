@@ -5,12 +5,14 @@
 //! what is only assumed here.
 
 mod bytes;
+mod chains;
 mod hello;
 mod pattern;
 mod player;
 mod poll;
 mod request;
 mod script;
+mod secure;
 #[cfg(test)]
 mod tests;
 mod web;

@@ -9,10 +9,12 @@ use amt_sim::{Errno, HandleId};
 use super::bytes::{self, Bytes, Kept};
 use super::request::Request;
 use super::script::{Answer, Place, Refused, Script, Verb};
+use super::secure::{Handshake, SecureAnswer};
 use super::web::{Visitor, WebAnswer};
 use super::wsman::Session;
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
+use crate::wire::tls::{Seen, TlsClient};
 use crate::wire::{Pipe, PipeError};
 
 /// Whoever tries the device itself. What he opened stays open from one script to the next.
@@ -26,7 +28,9 @@ pub struct Prober {
     last: Vec<u8>,
     web: Visitor,
     wsman: Session,
-    /// Nothing that he sends goes out: how the harness sees that his checks can fail.
+    /// Who resumes TLS sessions.
+    resumed: Option<TlsClient>,
+    /// He opens nothing and sends nothing: how the harness sees that his checks can fail.
     mute: bool,
 }
 
@@ -37,6 +41,8 @@ enum Connection {
         pipe: Box<dyn Pipe>,
         /// What came and was not looked at yet.
         come: Vec<u8>,
+        /// Of the handshake, where it speaks TLS.
+        seen: Option<Seen>,
     },
 }
 
@@ -84,11 +90,12 @@ impl Prober {
             last: Vec::new(),
             web: Visitor::default(),
             wsman: Session::default(),
+            resumed: None,
             mute: false,
         }
     }
 
-    /// The same, and nothing that he sends goes out.
+    /// The same, who opens nothing and sends nothing.
     pub fn mute(mut self) -> Self {
         self.mute = true;
         self
@@ -111,9 +118,9 @@ impl Prober {
     }
 
     fn play_line(&mut self, verb: &Verb, values: Values<'_>) -> Result<(), Wrong> {
-        // Who says nothing is refused nothing.
-        if self.mute && verb.is_refused() {
-            return Err(wrong("an error", "nothing was tried"));
+        // A question of WS-Management knows by itself that it was not asked.
+        if self.mute && !matches!(verb, Verb::Wsman(_)) {
+            return without_a_word(verb);
         }
         match verb {
             Verb::Open { name, refused } => {
@@ -149,10 +156,12 @@ impl Prober {
             },
             Verb::Send { bytes, refused } => self.send(bytes, *refused, values),
             Verb::Request(request) => self.ask(request, values),
+            Verb::Tls(handshake) => self.shake_hands(handshake),
             Verb::Answer { room, now, answer } => {
                 let wait = Wait { now: *now };
                 match answer {
                     Answer::Bytes(bytes) => self.bytes_come(bytes, *room, wait, values),
+                    Answer::Secure(answer) => self.tls_shows(answer, values),
                     Answer::Web(answer) => self.web_answers(answer, values),
                     Answer::Nothing => self.nothing_comes(wait),
                     Answer::End => self.end_comes(wait),
@@ -172,9 +181,10 @@ impl Prober {
                     Connection::Port { .. } => Err(wrong("a node", "a port cannot be polled")),
                 }
             }
-            // A mute prober has not made it go out.
-            Verb::Hello(_) if self.mute => Err(wrong("a Hello message", "nothing was tried")),
-            Verb::Hello(hello) => hello.judge(&self.device, values, &mut self.kept),
+            Verb::Hello(hello) => {
+                let device = self.device.clone();
+                hello.judge(&device, values, &mut self.kept, &mut self.last)
+            }
             Verb::End => match self.here()? {
                 Connection::Port { pipe, .. } => pipe.end().map_err(|error| odd(&error)),
                 Connection::Node(_) => Err(wrong("a port", "a node has no half that could end")),
@@ -243,7 +253,8 @@ impl Prober {
                 (Ok(pipe), None) => {
                     let pipe = Box::new(pipe);
                     let come = Vec::new();
-                    self.keep(name, Connection::Port { pipe, come });
+                    let seen = None;
+                    self.keep(name, Connection::Port { pipe, come, seen });
                     Ok(())
                 }
                 (Err(_), Some(_)) => Ok(()),
@@ -274,12 +285,8 @@ impl Prober {
         values: Values<'_>,
     ) -> Result<(), Wrong> {
         let message = bytes.message(values, &self.kept).map_err(unreadable)?;
-        let (device, mute) = (self.device.clone(), self.mute);
-        let here = self.here()?;
-        if mute {
-            return Ok(());
-        }
-        match here {
+        let device = self.device.clone();
+        match self.here()? {
             Connection::Node(node) => {
                 as_expected("it is sent", device.write_node(*node, &message), refused)
             }
@@ -292,11 +299,55 @@ impl Prober {
         let bytes = request
             .bytes(asked, values, &self.kept)
             .map_err(|why| ("a request".to_owned(), why))?;
-        let mute = self.mute;
         match self.here()? {
-            Connection::Port { .. } if mute => Ok(()),
             Connection::Port { pipe, .. } => pipe.send(&bytes).map_err(|error| odd(&error)),
             Connection::Node(_) => Err(wrong("a port", "a node speaks no HTTP")),
+        }
+    }
+
+    fn shake_hands(&mut self, handshake: &Handshake) -> Result<(), Wrong> {
+        if self.mute {
+            return Err(wrong("a handshake", "nothing was tried"));
+        }
+        let name = self.current.clone();
+        let Some(Connection::Port {
+            pipe, seen: None, ..
+        }) = self.open.remove(&name)
+        else {
+            return Err(wrong("a port without TLS", "there is none"));
+        };
+        if let Some((pipe, seen)) = handshake.play(pipe, &mut self.resumed)? {
+            let come = Vec::new();
+            let seen = Some(seen);
+            self.open
+                .insert(name, Connection::Port { pipe, come, seen });
+        }
+        Ok(())
+    }
+
+    fn tls_shows(&mut self, wanted: &SecureAnswer, values: Values<'_>) -> Result<(), Wrong> {
+        let Connection::Port {
+            pipe,
+            come,
+            seen: Some(seen),
+        } = self.here()?
+        else {
+            return Err(wrong("a port with TLS", "there is none"));
+        };
+        if *wanted != SecureAnswer::CloseNotify {
+            return wanted.look(seen, values);
+        }
+        while come.is_empty() && !pipe.said_goodbye() {
+            match pipe.receive(Self::PATIENCE) {
+                Ok(more) if more.is_empty() => break,
+                Ok(more) => come.extend(more),
+                Err(error) => return Err(wrong("close_notify", &error.to_string())),
+            }
+        }
+        match (come.is_empty(), pipe.said_goodbye()) {
+            (true, true) => Ok(()),
+            (true, false) => Err(wrong("close_notify", "the end without it")),
+            (false, _) => Err(wrong("close_notify", &bytes::describe(come))),
         }
     }
 
@@ -313,7 +364,7 @@ impl Prober {
 
     /// Reads one answer; says what came instead.
     fn read_web(&mut self, visitor: &mut Visitor) -> Result<(), String> {
-        let Ok(Connection::Port { pipe, come }) = self.here() else {
+        let Ok(Connection::Port { pipe, come, .. }) = self.here() else {
             return Err("there is no open port".to_owned());
         };
         let mut ended = false;
@@ -346,7 +397,7 @@ impl Prober {
                     Err(errno) => return Err(wrong(&pattern.describe(), errno.name())),
                 }
             }
-            Connection::Port { pipe, come } => {
+            Connection::Port { pipe, come, .. } => {
                 while come.len() < pattern.len() || pattern.is_open() {
                     match pipe.receive(wait.at_most(Self::SILENCE)) {
                         Ok(more) if !more.is_empty() => come.extend(more),
@@ -377,7 +428,7 @@ impl Prober {
                     Err(errno) => return Err(wrong("nothing", errno.name())),
                 }
             }
-            Connection::Port { pipe, come } => {
+            Connection::Port { pipe, come, .. } => {
                 if come.is_empty() {
                     match pipe.receive(wait.at_most(Self::SILENCE)) {
                         Ok(more) if more.is_empty() => return Err(wrong("nothing", "the end")),
@@ -393,7 +444,7 @@ impl Prober {
     }
 
     fn end_comes(&mut self, wait: Wait) -> Result<(), Wrong> {
-        let Connection::Port { pipe, come } = self.here()? else {
+        let Connection::Port { pipe, come, .. } = self.here()? else {
             return Err(wrong("the end", "a node does not end; expect ENODEV"));
         };
         if come.is_empty() {
@@ -428,6 +479,20 @@ impl Drop for Prober {
                 self.device.close_node(*node);
             }
         }
+    }
+}
+
+/// What a line is for somebody who opens nothing and sends nothing: where nothing must come, nothing comes.
+fn without_a_word(verb: &Verb) -> Result<(), Wrong> {
+    let silence = match verb {
+        Verb::Answer { answer, .. } => {
+            matches!(answer, Answer::Nothing | Answer::Errno(Errno::Eagain))
+        }
+        verb => !verb.judges(),
+    };
+    match silence {
+        true => Ok(()),
+        false => Err(wrong("an answer", "nothing")),
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `< BYTES`                   | the next message, or the next bytes of a port, must look like that           |
 //! | `> GET /path`               | sends a whole HTTP request; [`Request`] says what else it takes             |
 //! | `< HTTP 401`                | a whole HTTP answer comes; [`WebAnswer`] says what can be looked at then    |
+//! | `tls 1.2`                   | shakes hands over a port; [`Handshake`] says how, and what can be looked at |
 //! | `<8 BYTES`                  | the same, read with room for eight bytes                                    |
 //! | `<now BYTES`                | the same, without waiting for it                                            |
 //! | `has BYTES`                 | the message before has these bytes somewhere                                |
@@ -44,6 +45,7 @@ use super::bytes::Bytes;
 use super::hello::Hello;
 use super::poll::Polled;
 use super::request::Request;
+use super::secure::{Handshake, Refusal, SecureAnswer};
 use super::web::WebAnswer;
 use super::wsman;
 use crate::document::{Findings, Located, parse_duration};
@@ -84,6 +86,7 @@ pub enum Verb {
         refused: Option<Errno>,
     },
     Request(Request),
+    Tls(Handshake),
     Answer {
         /// Room for so many bytes.
         room: Option<usize>,
@@ -120,6 +123,7 @@ pub enum Refused {
 pub enum Answer {
     Bytes(Bytes),
     Web(WebAnswer),
+    Secure(SecureAnswer),
     Nothing,
     End,
     Errno(Errno),
@@ -142,6 +146,7 @@ impl Verb {
         match self {
             Self::Open { refused, .. } | Self::Send { refused, .. } => refused.is_some(),
             Self::Connect { refused, .. } => refused.is_some(),
+            Self::Tls(handshake) => handshake.refused.is_some(),
             _ => false,
         }
     }
@@ -208,8 +213,9 @@ struct Reader {
 }
 
 /// The words that a line begins with.
-const VERBS: [&str; 13] = [
-    "connect", "open", "on", ">", "<", "has", "=", "poll", "hello", "end", "close", "wait", "#",
+const VERBS: [&str; 14] = [
+    "connect", "tls", "open", "on", ">", "<", "has", "=", "poll", "hello", "end", "close", "wait",
+    "#",
 ];
 
 /// How often a line can be said.
@@ -239,6 +245,7 @@ impl Reader {
                         refused: None,
                     }
                 }
+                "tls" => Verb::Tls(Handshake::parse(rest)?),
                 "on" => Verb::On(named(rest)?),
                 ">" => match Request::parse(rest) {
                     Some(request) => Verb::Request(request?),
@@ -316,7 +323,7 @@ impl Reader {
 
     /// `= EBUSY` belongs to the line before it.
     fn refuse(&mut self, rest: &str) -> Result<(), Wrong> {
-        let nobody = "`=` stands below a line that is refused: `connect`, `open` or `>`";
+        let nobody = "`=` stands below a line that is refused: `connect`, `open`, `tls` or `>`";
         let line = self.lines.last_mut().ok_or_else(|| nobody.to_owned())?;
         let known = || unknown(rest, "error is called", &ERRNOS.map(|(word, _)| word));
         match &mut line.verb {
@@ -346,6 +353,7 @@ impl Reader {
             Verb::Open { refused, .. } | Verb::Send { refused, .. } => {
                 *refused = Some(errno(rest).ok_or_else(known)?);
             }
+            Verb::Tls(handshake) => handshake.refused = Some(Refusal::parse(rest)?),
             _ => return Err(nobody.to_owned().into()),
         }
         line.text.push_str(&format!(" = {rest}"));
@@ -403,9 +411,10 @@ fn answer(room: &str, rest: &str) -> Result<Verb, Wrong> {
         "end" => Answer::End,
         _ => match errno(rest) {
             Some(errno) => Answer::Errno(errno),
-            None => match WebAnswer::parse(rest).filter(|_| room.is_none()) {
-                Some(answer) => Answer::Web(answer?),
-                None => Answer::Bytes(Bytes::parse(rest)?),
+            None => match (SecureAnswer::parse(rest), WebAnswer::parse(rest)) {
+                (Some(answer), _) if room.is_none() => Answer::Secure(answer?),
+                (_, Some(answer)) if room.is_none() => Answer::Web(answer?),
+                _ => Answer::Bytes(Bytes::parse(rest)?),
             },
         },
     };

@@ -140,8 +140,8 @@ fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case]
     2
 )]
 #[case::hello(
-    "connect amthi\n> 0101 0000 29000004 u32:0\n< ...\nhello none in 6min\nhello in 2min to ProvisionServer.corp.example:9971 ..*2 0300 u32:0 uuid:{device.uuid} ...",
-    3
+    "connect amthi\n> 0101 0000 29000004 u32:0\n< ...\nhello none in 6min\nhello in 2min to ProvisionServer.corp.example:9971 ..*2 0300 u32:0 uuid:{device.uuid} ...\nhas 02 20",
+    4
 )]
 #[case::web(
     "connect local:16992\n> GET /logon.htm\n< HTTP 200\n< body *</html>\n> GET /wsman\n< HTTP 405\n< end",
@@ -153,6 +153,48 @@ fn what_goes_otherwise_is_told(#[case] lines: &str, #[case] line: usize, #[case]
 )]
 fn every_line_does_what_it_says(#[case] lines: &str, #[case] answers: usize) {
     assert_eq!(play(lines, false), Ok(answers));
+}
+
+/// A device with TLS on the host's port.
+fn play_over_tls(lines: &str, mute: bool) -> Result<usize, Mismatch> {
+    let device = Device::builder("arrow-lake-19").build().unwrap();
+    let truth = Truth::of(&device);
+    let prober = Prober::new(VirtualDevice::new(device));
+    let mut prober = if mute { prober.mute() } else { prober };
+    prober.play(&script(lines).unwrap(), Values::of_device(&truth, 1))
+}
+
+#[rstest]
+#[case::both_versions("tls 1.2\n< TLS 1.2\nconnect local:16993\ntls\n< TLS 1.3", 2)]
+#[case::http("tls\n> POST /wsman\n< HTTP 401\n< close_notify", 2)]
+#[case::certificate("tls\n< certificates 6\n< certificate subject *CN=*", 2)]
+#[case::whole(
+    "tls resuming\nclose\nconnect local:16993\ntls resuming\n< handshake whole",
+    1
+)]
+fn handshakes(#[case] lines: &str, #[case] answers: usize) {
+    let lines = format!("connect local:16993\n{lines}");
+    assert_eq!(play_over_tls(&lines, false), Ok(answers));
+    assert!(play_over_tls(&lines, true).is_err(), "a mute one has none");
+}
+
+#[rstest]
+#[case::not_refused("tls\n= alert unknown_ca", 3, "a connection")]
+#[case::not_closed("tls\n= closed", 3, "a connection")]
+#[case::twice("tls\ntls\n< TLS 1.3", 4, "there is none")]
+#[case::version("tls 1.2\n< TLS 1.3", 4, "TLS 1.2")]
+#[case::not_asked("tls\n< authorities 0", 4, "not asked for")]
+#[case::no_goodbye("tls\n> GET /logon.htm\n< HTTP 200\n< close_notify", 6, "nothing came")]
+#[case::no_tls("< close_notify", 3, "there is none")]
+fn what_tls_shows_otherwise_is_told(
+    #[case] lines: &str,
+    #[case] line: usize,
+    #[case] actual: &str,
+) {
+    let lines = format!("connect local:16993\n{lines}");
+    let mismatch = play_over_tls(&lines, false).unwrap_err();
+    assert_eq!(mismatch.line, line, "{mismatch:?}");
+    assert!(mismatch.actual.contains(actual), "{mismatch:?}");
 }
 
 #[rstest]
@@ -173,6 +215,10 @@ fn every_line_does_what_it_says(#[case] lines: &str, #[case] answers: usize) {
 #[case::place(
     "connect amthi\n> \"{device.uid}\"",
     "3:1: no placeholder is called `{device.uid}` here: did you mean `{device.uuid}`?"
+)]
+#[case::chain(
+    "connect amthi\n> sha256:godo.0",
+    "3:1: no chain of the laboratory is called `godo`: did you mean `good`?"
 )]
 #[case::any_sent(
     "connect amthi\n> 01 ..",
@@ -206,6 +252,14 @@ fn every_line_does_what_it_says(#[case] lines: &str, #[case] answers: usize) {
 #[case::not_found("has ...  01", "2:1: nothing can stand behind `...`")]
 #[case::request("connect local:16992\n> GET", "3:1: a request has a path")]
 #[case::status("connect local:16992\n< HTTP 4O1", "3:1: `4O1` is no status of HTTP")]
+#[case::alert(
+    "connect local:16993\ntls\n= alert unknown",
+    "4:1: no alert is called `unknown`"
+)]
+#[case::chain(
+    "connect local:16993\ntls as god\n< TLS 1.3",
+    "3:1: no chain of the laboratory is called `god`"
+)]
 fn what_is_wrong_with_a_line_is_said(#[case] lines: &str, #[case] complaint: &str) {
     let complaints = script(lines).unwrap_err();
     assert_eq!(complaints.len(), 1, "{complaints:?}");

@@ -36,6 +36,11 @@ pub trait Pipe: fmt::Debug + Send {
 
     /// Whether the other side is known to have ended already, with nothing left to receive.
     fn is_over(&mut self) -> bool;
+
+    /// Whether the other side has said close_notify; never without TLS.
+    fn said_goodbye(&self) -> bool {
+        false
+    }
 }
 
 /// Opens connections to the ports of one device.

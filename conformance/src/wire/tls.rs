@@ -2,7 +2,8 @@
 //!
 //! It does not judge the server as a browser would: an AMT device shows a certificate that no public authority has
 //! signed and that names no host. What it showed is kept ([`TlsDialer::seen`]) and judged by a [`ServerJudge`].
-//! Every connection makes a whole handshake; no session is resumed, so that what is seen is what was proven.
+//! Every connection of a dialer makes a whole handshake; no session is resumed, so that what is seen is what was
+//! proven. A [`TlsClient`] of its own may resume.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -10,12 +11,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use amt_sim::tls::JudgedServer;
-use rustls::client::Resumption;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, OtherError, SupportedProtocolVersion,
+    CertificateError, ClientConfig, ClientConnection, HandshakeKind, OtherError, SignatureScheme,
+    SupportedProtocolVersion,
 };
 
 pub use amt_sim::tls::{AnyServer, ServerJudge};
@@ -82,6 +84,10 @@ pub struct Seen {
     pub version: Option<&'static str>,
     /// Cipher suite by its registered name.
     pub cipher: Option<String>,
+    /// Where the server asked for a certificate: how many authorities it named.
+    pub authorities: Option<usize>,
+    /// An earlier session went on, and nobody proved anything.
+    pub resumed: bool,
 }
 
 /// Why there is no TLS connection, or not any more.
@@ -143,18 +149,69 @@ impl fmt::Debug for TlsDialer<'_> {
 
 impl Dialer for TlsDialer<'_> {
     fn open(&self, port: u16) -> Result<Box<dyn Pipe + '_>, PipeError> {
-        let shown = Arc::new(Mutex::new(Vec::new()));
-        let connection = connect(&self.options, &shown)?;
-        let mut pipe = TlsPipe {
-            under: self.under.open(port)?,
-            connection,
-            ended: false,
+        let client = TlsClient::new(&self.options, Resumption::disabled())?;
+        let (seen, opened) = client.shake_hands(self.under.open(port)?, self.options.patience);
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(seen);
+        Ok(Box::new(opened?))
+    }
+
+    fn host(&self) -> String {
+        self.under.host()
+    }
+}
+
+/// Makes TLS connections over pipes that are there. What one of them was given to resume by, the next one uses.
+#[derive(Debug)]
+pub struct TlsClient {
+    config: Arc<ClientConfig>,
+    notes: Arc<Mutex<Notes>>,
+}
+
+/// What is noted of a server during a handshake.
+#[derive(Debug, Default)]
+struct Notes {
+    chain: Vec<Vec<u8>>,
+    authorities: Option<usize>,
+}
+
+impl TlsClient {
+    /// One that keeps what it can resume by.
+    pub fn resuming(options: &TlsOptions) -> Result<Self, TlsError> {
+        Self::new(options, Resumption::in_memory_sessions(16))
+    }
+
+    /// Shakes hands. Says what it saw, whatever came of it; the other side may be silent for `patience`.
+    pub fn shake_hands<'a>(
+        &self,
+        under: Box<dyn Pipe + 'a>,
+        patience: Duration,
+    ) -> (Seen, Result<TlsPipe<'a>, PipeError>) {
+        *lock(&self.notes) = Notes::default();
+        // A device has no name: nobody could check one.
+        let connection = ServerName::try_from("amt.invalid")
+            .map_err(|error| TlsError::Setup(error.to_string()))
+            .and_then(|name| {
+                ClientConnection::new(Arc::clone(&self.config), name)
+                    .map_err(|error| TlsError::Setup(error.to_string()))
+            });
+        let mut pipe = match connection {
+            Ok(connection) => TlsPipe {
+                under,
+                connection,
+                ended: false,
+                goodbye: false,
+            },
+            Err(error) => return (Seen::default(), Err(error.into())),
         };
-        let result = pipe.handshake(self.options.patience);
+        let result = pipe.handshake(patience);
         let connection = &pipe.connection;
         let suite = connection.negotiated_cipher_suite();
+        let notes = std::mem::take(&mut *lock(&self.notes));
         let seen = Seen {
-            chain: shown.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            chain: notes.chain,
             finished: result.is_ok(),
             version: connection.protocol_version().map(|version| match version {
                 rustls::ProtocolVersion::TLSv1_2 => "1.2",
@@ -164,27 +221,26 @@ impl Dialer for TlsDialer<'_> {
             cipher: suite
                 .and_then(|suite| suite.suite().as_str())
                 .map(|name| name.replacen("TLS13_", "TLS_", 1)),
+            authorities: notes.authorities,
+            resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
         };
-        self.seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(seen);
-        result?;
-        Ok(Box::new(pipe))
+        (seen, result.map(|()| pipe))
     }
+}
 
-    fn host(&self) -> String {
-        self.under.host()
-    }
+fn lock(notes: &Mutex<Notes>) -> std::sync::MutexGuard<'_, Notes> {
+    notes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A TLS connection over another pipe.
 #[derive(Debug)]
-struct TlsPipe<'a> {
+pub struct TlsPipe<'a> {
     under: Box<dyn Pipe + 'a>,
     connection: ClientConnection,
     /// The other side will send no more, whether it said goodbye or not.
     ended: bool,
+    /// It said close_notify.
+    goodbye: bool,
 }
 
 impl TlsPipe<'_> {
@@ -225,11 +281,14 @@ impl TlsPipe<'_> {
                 self.ended = true;
                 break;
             }
-            if let Err(error) = self.connection.process_new_packets() {
-                // The alert that tells the other side; it may be gone already.
-                let _ = self.flush();
-                self.ended = true;
-                return Err(explain(error).into());
+            match self.connection.process_new_packets() {
+                Ok(state) => self.goodbye |= state.peer_has_closed(),
+                Err(error) => {
+                    // The alert that tells the other side; it may be gone already.
+                    let _ = self.flush();
+                    self.ended = true;
+                    return Err(explain(error).into());
+                }
             }
         }
         Ok(())
@@ -290,6 +349,10 @@ impl Pipe for TlsPipe<'_> {
         }
     }
 
+    fn said_goodbye(&self) -> bool {
+        self.goodbye
+    }
+
     fn end(&mut self) -> Result<(), PipeError> {
         self.connection.send_close_notify();
         self.flush()?;
@@ -332,11 +395,18 @@ fn explain(error: rustls::Error) -> TlsError {
     }
 }
 
-/// `CertificateUnknown` as `certificate_unknown`.
-fn alert_name(alert: rustls::AlertDescription) -> String {
+/// `CertificateUnknown` as `certificate_unknown`, `UnknownCA` as `unknown_ca`.
+pub fn alert_name(alert: rustls::AlertDescription) -> String {
+    let letters: Vec<char> = format!("{alert:?}").chars().collect();
     let mut name = String::new();
-    for (at, letter) in format!("{alert:?}").char_indices() {
-        if letter.is_ascii_uppercase() && at > 0 {
+    for (at, letter) in letters.iter().enumerate() {
+        let is = |at: Option<usize>, test: fn(&char) -> bool| {
+            at.and_then(|at| letters.get(at)).is_some_and(test)
+        };
+        let before = at.checked_sub(1);
+        let begins = is(before, char::is_ascii_lowercase)
+            || (is(before, char::is_ascii_uppercase) && is(Some(at + 1), char::is_ascii_lowercase));
+        if letter.is_ascii_uppercase() && begins {
             name.push('_');
         }
         name.push(letter.to_ascii_lowercase());
@@ -349,52 +419,89 @@ fn provider() -> &'static Arc<CryptoProvider> {
     PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()))
 }
 
-fn connect(
-    options: &TlsOptions,
-    shown: &Arc<Mutex<Vec<Vec<u8>>>>,
-) -> Result<ClientConnection, TlsError> {
-    let wrong = |error: rustls::Error| TlsError::Setup(error.to_string());
-    let versions: Vec<&'static SupportedProtocolVersion> = options
-        .versions
-        .iter()
-        .map(|version| match version {
-            TlsVersion::Tls12 => &rustls::version::TLS12,
-            TlsVersion::Tls13 => &rustls::version::TLS13,
-        })
-        .collect();
-    let builder = ClientConfig::builder_with_provider(Arc::clone(provider()))
-        .with_protocol_versions(&versions)
-        .map_err(wrong)?
-        .dangerous()
-        .with_custom_certificate_verifier(JudgedServer::by(Witness {
-            judge: Arc::clone(&options.judge),
-            shown: Arc::clone(shown),
-        }));
-    let mut config = match &options.identity {
-        Some(TlsIdentity(own)) => {
-            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(own))))
-        }
-        None => builder.with_no_client_auth(),
-    };
-    config.resumption = Resumption::disabled();
-    // A device has no name: nobody could check one.
-    config.enable_sni = false;
-    let name =
-        ServerName::try_from("amt.invalid").map_err(|error| TlsError::Setup(error.to_string()))?;
-    ClientConnection::new(Arc::new(config), name).map_err(wrong)
+impl TlsClient {
+    fn new(options: &TlsOptions, resumption: Resumption) -> Result<Self, TlsError> {
+        let notes = Arc::new(Mutex::default());
+        let versions: Vec<&'static SupportedProtocolVersion> = options
+            .versions
+            .iter()
+            .map(|version| match version {
+                TlsVersion::Tls12 => &rustls::version::TLS12,
+                TlsVersion::Tls13 => &rustls::version::TLS13,
+            })
+            .collect();
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(provider()))
+            .with_protocol_versions(&versions)
+            .map_err(|error| TlsError::Setup(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(JudgedServer::by(Witness {
+                judge: Arc::clone(&options.judge),
+                notes: Arc::clone(&notes),
+            }))
+            .with_client_cert_resolver(Arc::new(Own {
+                shown: options
+                    .identity
+                    .as_ref()
+                    .map(|TlsIdentity(own)| SingleCertAndKey::from(Arc::clone(own))),
+                notes: Arc::clone(&notes),
+            }));
+        config.resumption = resumption;
+        config.enable_sni = false;
+        let config = Arc::new(config);
+        Ok(Self { config, notes })
+    }
+}
+
+/// What this side shows of itself, if anything. Notes what it was asked for.
+#[derive(Debug)]
+struct Own {
+    shown: Option<SingleCertAndKey>,
+    notes: Arc<Mutex<Notes>>,
+}
+
+impl ResolvesClientCert for Own {
+    fn resolve(
+        &self,
+        authorities: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        lock(&self.notes).authorities = Some(authorities.len());
+        ResolvesClientCert::resolve(self.shown.as_ref()?, authorities, schemes)
+    }
+
+    /// True even where there is nothing to show: only then is it asked at all.
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 /// Keeps what the server showed, and asks the judge.
 #[derive(Debug)]
 struct Witness {
     judge: Arc<dyn ServerJudge>,
-    shown: Arc<Mutex<Vec<Vec<u8>>>>,
+    notes: Arc<Mutex<Notes>>,
 }
 
 impl ServerJudge for Witness {
     fn judge(&self, chain: &[&[u8]]) -> Result<(), String> {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) =
-            chain.iter().map(|der| der.to_vec()).collect();
+        lock(&self.notes).chain = chain.iter().map(|der| der.to_vec()).collect();
         self.judge.judge(chain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use rustls::AlertDescription;
+
+    use super::*;
+
+    #[rstest]
+    #[case(46, "certificate_unknown")]
+    #[case(48, "unknown_ca")]
+    #[case(115, "unknown_psk_identity")]
+    #[case(0, "close_notify")]
+    fn alerts_have_the_names_of_the_rfc(#[case] number: u8, #[case] name: &str) {
+        assert_eq!(alert_name(AlertDescription::from(number)), name);
     }
 }

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::script::{Argument, Change, Target, Value};
 use super::xml::Node;
 use crate::probe::bytes::Kept;
-use crate::role::certificates::Identity;
+use crate::probe::chains;
 use crate::scenario::placeholder::Values;
 use crate::wire::{base64, digest, soap};
 
@@ -73,21 +73,10 @@ impl Filling<'_> {
                     _ => digits,
                 }
             }
-            Value::Certificate {
-                form,
-                index,
-                hashed,
-            } => {
-                let identity = Identity::of(*form).map_err(|error| error.to_string())?;
-                let der = identity.chain.get(*index);
-                let der = der.ok_or_else(|| format!("{form} has no certificate {index}"))?;
-                match hashed {
-                    true => base64::encode(&Sha256::digest(der)),
-                    false => base64::encode(der),
-                }
-            }
-            Value::Key(form) => {
-                let identity = Identity::of(*form).map_err(|error| error.to_string())?;
+            Value::Certificate(certificate) => base64::encode(&certificate.der()?),
+            Value::Fingerprint(certificate) => base64::encode(&Sha256::digest(certificate.der()?)),
+            Value::Key(chain) => {
+                let identity = chains::identity(*chain)?;
                 let der = rsa::pkcs1::EncodeRsaPrivateKey::to_pkcs1_der(&identity.key);
                 base64::encode(der.map_err(|error| error.to_string())?.as_bytes())
             }

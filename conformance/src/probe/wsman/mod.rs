@@ -50,8 +50,10 @@
 //! | `unsigned-request:@name`  | a PKCS#10 request for the public key that was kept, without a signature  |
 //! | `CLASS[Key=value]`        | a reference to that instance                                            |
 
+mod answer;
 mod draft;
 mod player;
+mod reader;
 mod script;
 #[cfg(test)]
 mod tests;

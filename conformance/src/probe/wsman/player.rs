@@ -2,13 +2,14 @@
 
 use std::mem;
 
+use super::answer::{Answer, shown};
 use super::draft::{Filling, PREFIXES};
-use super::script::{Aside, Item, Judge, Line, Login, Path, Place, Request, Target, Value, Who};
+use super::script::{Aside, Item, Judge, Line, Login, Place, Request, Target, Value, Who};
 use super::xml::{Envelope, Node};
 use crate::glob::Glob;
 use crate::probe::bytes::Kept as Memory;
+use crate::probe::chains;
 use crate::probe::player::{Wrong, wrong};
-use crate::role::certificates::Identity;
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
 use crate::wire::soap::{self, Draft};
@@ -30,16 +31,6 @@ pub struct Session {
     context: String,
     /// The class of the last request.
     class: String,
-}
-
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    text: String,
-    /// Or why there is none.
-    envelope: Result<Envelope, String>,
-    /// Which instance of several is looked at, from zero.
-    item: usize,
 }
 
 impl Session {
@@ -119,13 +110,7 @@ impl Session {
             }
         };
         let response = self.send(&envelope, device, values)?;
-        let text = String::from_utf8_lossy(&response.body).into_owned();
-        let answer = Answer {
-            status: response.status,
-            envelope: Envelope::parse(&text),
-            text,
-            item: 0,
-        };
+        let answer = Answer::of(&response);
         if let Ok(Envelope {
             body: Some(body),
             fault: None,
@@ -249,7 +234,7 @@ impl Session {
                 Some(client::Login::new(user.fill(values), password.fill(values)))
             }
             Login::Certificate(form) => {
-                let own = Identity::of(*form).map_err(|error| odd(error.to_string()))?;
+                let own = chains::identity(*form).map_err(odd)?;
                 let own = TlsIdentity::new(&own.chain, &own.pkcs8);
                 identity = Some(own.map_err(|error| odd(error.to_string()))?);
                 None
@@ -473,110 +458,6 @@ impl Session {
                 )
             }
         }
-    }
-}
-
-impl Answer {
-    fn envelope(&self) -> Result<&Envelope, Wrong> {
-        self.envelope
-            .as_ref()
-            .map_err(|_| ("an envelope".to_owned(), self.outcome()))
-    }
-
-    fn fault(&self) -> Option<(&str, &str)> {
-        let fault = self.envelope.as_ref().ok()?.fault.as_ref();
-        fault.map(|(namespace, name)| (namespace.as_str(), name.as_str()))
-    }
-
-    fn body(&self) -> Result<&Node, Wrong> {
-        match &self.envelope()?.body {
-            Some(body) => Ok(body),
-            None => Err(wrong("something in the Body", "nothing")),
-        }
-    }
-
-    fn items(&self) -> Result<&[Node], Wrong> {
-        match self.body()?.child("Items") {
-            Some(items) => Ok(&items.children),
-            None => Err(("Items".to_owned(), self.outcome())),
-        }
-    }
-
-    /// What names of properties are about: an instance, the output of a method, a fault.
-    fn subject(&self) -> Result<&Node, Wrong> {
-        let body = self.body()?;
-        match body.child("Items") {
-            Some(items) => items
-                .children
-                .get(self.item)
-                .ok_or_else(|| wrong("an instance", "there is none")),
-            None => Ok(body),
-        }
-    }
-
-    fn values(&self, path: &Path) -> Result<Vec<String>, Wrong> {
-        if let Some((first, rest)) = path.names.split_first()
-            && first == "Header"
-        {
-            let path = Path {
-                names: rest.to_vec(),
-                selector: path.selector.clone(),
-            };
-            return Ok(self.envelope()?.header.values(&path));
-        }
-        Ok(self.subject()?.values(path))
-    }
-
-    fn names(&self) -> Result<Vec<String>, Wrong> {
-        Ok(self
-            .subject()?
-            .children
-            .iter()
-            .map(|child| child.name.clone())
-            .collect())
-    }
-
-    fn return_value(&self) -> Option<String> {
-        let body = self.envelope.as_ref().ok()?.body.as_ref()?;
-        body.child("ReturnValue").map(|value| value.text.clone())
-    }
-
-    /// In a few words.
-    fn outcome(&self) -> String {
-        let status = self.status;
-        match (&self.envelope, self.return_value()) {
-            (
-                Ok(Envelope {
-                    fault: Some((namespace, name)),
-                    ..
-                }),
-                _,
-            ) => {
-                let prefix = PREFIXES.iter().find(|(_, known)| known == namespace);
-                let prefix = prefix.map_or(namespace.as_str(), |(prefix, _)| prefix);
-                format!("fault {prefix}:{name} with HTTP status {status}")
-            }
-            (Ok(_), Some(value)) => format!("return value {value}"),
-            (
-                Ok(Envelope {
-                    body: Some(body), ..
-                }),
-                None,
-            ) => format!("{} with HTTP status {status}", body.name),
-            (Ok(_), None) => format!("an empty Body with HTTP status {status}"),
-            (Err(why), _) => format!("HTTP status {status} and {why}"),
-        }
-    }
-}
-
-fn shown(values: &[String]) -> String {
-    match values {
-        [] => "nothing".to_owned(),
-        values => values
-            .iter()
-            .map(|value| format!("{value:?}"))
-            .collect::<Vec<_>>()
-            .join(" "),
     }
 }
 

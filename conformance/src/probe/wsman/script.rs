@@ -2,10 +2,13 @@
 
 use amt_sim::device::Interface;
 
+use super::reader::Reader;
 use crate::glob::Glob;
-use crate::probe::script::Wrong;
+use crate::probe::bytes::template;
+use crate::probe::chains::{self, Certificate};
+use crate::probe::script::{Wrong, unknown};
 use crate::role::certificates::CertificateForm;
-use crate::scenario::placeholder::{Scope, Template};
+use crate::scenario::placeholder::Template;
 
 /// The words that a line begins with.
 pub const VERBS: [&str; 26] = [
@@ -142,12 +145,9 @@ pub enum Value {
         password: String,
         hex: bool,
     },
-    Certificate {
-        form: CertificateForm,
-        index: usize,
-        /// Its SHA-256 instead.
-        hashed: bool,
-    },
+    Certificate(Certificate),
+    /// The SHA-256 of one.
+    Fingerprint(Certificate),
     Key(CertificateForm),
     /// A certificate request for the key that was kept, signed by nobody.
     UnsignedRequest(String),
@@ -275,11 +275,7 @@ fn who(rest: &str) -> Result<Who, Wrong> {
                 "local" => Interface::Local,
                 "network" => Interface::Network,
                 _ => {
-                    return Err(super::super::script::unknown(
-                        side,
-                        "side is called",
-                        &["local", "network"],
-                    ));
+                    return Err(unknown(side, "side is called", &["local", "network"]));
                 }
             },
             port: port
@@ -287,7 +283,7 @@ fn who(rest: &str) -> Result<Who, Wrong> {
                 .map_err(|_| format!("`{port}` is not a port"))?,
         },
         None => {
-            return Err(super::super::script::unknown(
+            return Err(unknown(
                 place,
                 "way to the service is called",
                 &["lme", "local:16992", "network:16992", "network:16993"],
@@ -306,7 +302,7 @@ fn who(rest: &str) -> Result<Who, Wrong> {
             }
         }
         Some("with") if reader.next_bare() == Some("certificate") => {
-            Login::Certificate(form(reader.bare()?)?)
+            Login::Certificate(chains::chain(reader.bare()?)?)
         }
         Some(_) => return Err(how.to_owned().into()),
     };
@@ -409,11 +405,7 @@ fn judge(word: &str, rest: &str) -> Result<Judge, Wrong> {
                 Some((prefix, name)) => {
                     let known = super::draft::PREFIXES.map(|(known, _)| known);
                     if !known.contains(&prefix) {
-                        return Err(super::super::script::unknown(
-                            prefix,
-                            "prefix of a fault is called",
-                            &known,
-                        ));
+                        return Err(unknown(prefix, "prefix of a fault is called", &known));
                     }
                     (Some(prefix.to_owned()), name)
                 }
@@ -480,28 +472,7 @@ fn some_text(rest: &str) -> Result<String, Wrong> {
     }
 }
 
-fn template(text: &str) -> Result<Template, Wrong> {
-    Template::parse(text, Scope::Scenario).map_err(|unknown| Wrong {
-        message: unknown.message,
-        help: unknown.help,
-    })
-}
-
-fn form(name: &str) -> Result<CertificateForm, Wrong> {
-    let found = CertificateForm::ALL
-        .iter()
-        .find(|form| form.to_string() == name);
-    found.copied().ok_or_else(|| {
-        let names: Vec<String> = CertificateForm::ALL
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        super::super::script::unknown(name, "chain of the laboratory is called", &names)
-    })
-}
-
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text
             .chars()
@@ -526,209 +497,5 @@ impl Path {
             true => Ok(Self { names, selector }),
             false => Err(format!("`{text}` is no name of a property").into()),
         }
-    }
-}
-
-/// Reads a line from its beginning.
-struct Reader<'a>(&'a str);
-
-impl<'a> Reader<'a> {
-    fn is_done(&mut self) -> bool {
-        self.0 = self.0.trim_start();
-        self.0.is_empty()
-    }
-
-    fn end(&mut self) -> Result<(), Wrong> {
-        match self.is_done() {
-            true => Ok(()),
-            false => Err(format!("nothing can stand here: `{}`", self.0).into()),
-        }
-    }
-
-    /// Up to the next white space.
-    fn next_bare(&mut self) -> Option<&'a str> {
-        if self.is_done() {
-            return None;
-        }
-        let end = self.0.find(char::is_whitespace).unwrap_or(self.0.len());
-        let (word, rest) = self.0.split_at(end);
-        self.0 = rest;
-        Some(word)
-    }
-
-    fn bare(&mut self) -> Result<&'a str, Wrong> {
-        self.next_bare()
-            .ok_or_else(|| "the line ends too early".to_owned().into())
-    }
-
-    /// A word, or a text between quotes.
-    fn text(&mut self) -> Result<String, Wrong> {
-        match self.quoted()? {
-            Some(text) => Ok(text),
-            None => self.bare().map(str::to_owned),
-        }
-    }
-
-    fn quoted(&mut self) -> Result<Option<String>, Wrong> {
-        self.0 = self.0.trim_start();
-        let Some(rest) = self.0.strip_prefix('"') else {
-            return Ok(None);
-        };
-        let mut text = String::new();
-        let mut letters = rest.char_indices();
-        while let Some((at, letter)) = letters.next() {
-            match letter {
-                '"' => {
-                    self.0 = &rest[at + 1..];
-                    return Ok(Some(text));
-                }
-                '\\' => match letters.next() {
-                    Some((_, letter @ ('"' | '\\'))) => text.push(letter),
-                    _ => {
-                        return Err("only \\\" and \\\\ stand for letters here"
-                            .to_owned()
-                            .into());
-                    }
-                },
-                letter => text.push(letter),
-            }
-        }
-        Err("a quote without its partner".to_owned().into())
-    }
-
-    /// A name of a class, property or key.
-    fn name(&mut self) -> Result<String, Wrong> {
-        self.0 = self.0.trim_start();
-        let end = self
-            .0
-            .find(|letter: char| !is_name(&letter.to_string()))
-            .unwrap_or(self.0.len());
-        let (name, rest) = self.0.split_at(end);
-        if name.is_empty() {
-            return Err(format!("a name is missing before `{}`", self.0).into());
-        }
-        self.0 = rest;
-        Ok(name.to_owned())
-    }
-
-    fn take(&mut self, letter: char) -> bool {
-        self.0 = self.0.trim_start();
-        match self.0.strip_prefix(letter) {
-            Some(rest) => {
-                self.0 = rest;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// `CLASS`, `CLASS[Key=value, Key=value]`.
-    fn target(&mut self) -> Result<Target, Wrong> {
-        let class = self.name()?;
-        let mut keys = Vec::new();
-        if self.0.starts_with('[') {
-            self.take('[');
-            loop {
-                let key = self.name()?;
-                if !self.take('=') {
-                    return Err(format!("`{key}` lacks its value: write `{key}=value`").into());
-                }
-                keys.push((key, self.value()?));
-                if self.take(']') {
-                    break;
-                }
-                if !self.take(',') {
-                    return Err("a bracket without its partner".to_owned().into());
-                }
-            }
-        }
-        Ok(Target { class, keys })
-    }
-
-    fn arguments(&mut self) -> Result<Vec<Argument>, Wrong> {
-        let mut arguments = Vec::new();
-        while !self.is_done() {
-            arguments.push(self.argument()?);
-        }
-        Ok(arguments)
-    }
-
-    fn argument(&mut self) -> Result<Argument, Wrong> {
-        let mut path = vec![self.name()?];
-        while self.0.starts_with('.') {
-            self.take('.');
-            path.push(self.name()?);
-        }
-        if !self.0.starts_with('=') {
-            let name = path.join(".");
-            return Err(format!("`{name}` lacks its value: write `{name}=value`").into());
-        }
-        self.0 = &self.0[1..];
-        if self.0.is_empty() || self.0.starts_with(char::is_whitespace) {
-            return Err(format!(
-                "`{}` of what value? Write \"\" for an empty one",
-                path.join(".")
-            )
-            .into());
-        }
-        let value = self.value()?;
-        Ok(Argument { path, value })
-    }
-
-    fn value(&mut self) -> Result<Value, Wrong> {
-        if let Some(text) = self.quoted()? {
-            return template(&text).map(Value::Text);
-        }
-        let class = ["AMT_", "CIM_", "IPS_"]
-            .iter()
-            .any(|prefix| self.0.starts_with(prefix));
-        let bracket = self.0.find(['[', ' ', ',', ']']);
-        if class && bracket.is_some_and(|at| self.0[at..].starts_with('[')) {
-            return self.target().map(Value::Reference);
-        }
-        let end = self
-            .0
-            .find(|letter: char| letter.is_whitespace() || ",]".contains(letter))
-            .unwrap_or(self.0.len());
-        let (word, rest) = self.0.split_at(end);
-        self.0 = rest;
-        if word.is_empty() {
-            return Err("a value is missing".to_owned().into());
-        }
-        let value = match word.split_once(':') {
-            _ if word.starts_with('@') => Value::Kept(word[1..].to_owned()),
-            Some(("octets", digits)) => Value::Octets(
-                amt_sim::hex::decode(digits)
-                    .ok_or_else(|| format!("`{digits}` are no octets in hex"))?,
-            ),
-            Some((kind @ ("password" | "password-hex"), rest)) => {
-                let (user, password) = rest
-                    .split_once(':')
-                    .ok_or_else(|| format!("`{word}`: write `{kind}:USER:PASSWORD`"))?;
-                Value::Password {
-                    user: user.to_owned(),
-                    password: password.to_owned(),
-                    hex: kind == "password-hex",
-                }
-            }
-            Some((kind @ ("certificate" | "sha256"), rest)) => {
-                let (name, index) = rest.split_once('.').unwrap_or((rest, "0"));
-                let index = index
-                    .parse()
-                    .map_err(|_| format!("`{index}` is no place in a chain"))?;
-                Value::Certificate {
-                    form: form(name)?,
-                    index,
-                    hashed: kind == "sha256",
-                }
-            }
-            Some(("unsigned-request", kept)) => match kept.strip_prefix('@') {
-                Some(kept) => Value::UnsignedRequest(kept.to_owned()),
-                None => return Err("write `unsigned-request:@NAME`".to_owned().into()),
-            },
-            Some(("key", name)) => Value::Key(form(name)?),
-            _ => Value::Text(template(word)?),
-        };
-        Ok(value)
     }
 }

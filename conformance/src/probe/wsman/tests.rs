@@ -45,6 +45,15 @@ fn play(lines: &str) -> Result<usize, (usize, String, String)> {
     "invoke AMT_PublicKeyManagementService.AddTrustedRootCertificate CertificateBlob=certificate:good.1\nkeep CreatedCertificate[InstanceID] as root\nget AMT_PublicKeyCertificate[InstanceID=@root]\nX509Certificate = certificate:good.1",
     4
 )]
+#[case::a_request(
+    "invoke AMT_PublicKeyManagementService.GenerateKeyPair KeyAlgorithm=0 KeyLength=2048\nkeep KeyPair[InstanceID] as k\nget AMT_PublicPrivateKeyPair[InstanceID=@k]\nkeep DERKey as public\ninvoke AMT_PublicKeyManagementService.GeneratePKCS10RequestEx KeyPair=AMT_PublicPrivateKeyPair[InstanceID=@k] SigningAlgorithm=1 NullSignedCertificateRequest=unsigned-request:@public",
+    5
+)]
+#[case::often("3 times enumerate AMT_TLSSettingData\nrelease", 4)]
+#[case::of_an_instance(
+    "invoke AMT_EthernetPortSettings[InstanceID=\"Intel(r) AMT Ethernet Port Settings 0\"].SetLinkPreference LinkPreference=1 Timeout=1\nreturns 2066",
+    2
+)]
 #[case::a_header(
     "message-id 7\nheader <x:X xmlns:x=\"urn:x\"/>\nget AMT_GeneralSettings\nHeader.RelatesTo = 7\nsorted\nanswer not *> *<*",
     4
@@ -154,7 +163,7 @@ fn who_asks_nothing_is_answered_nothing() {
 #[case::login("wsman lme as admin", "2:1: write `wsman WHERE as USER PASSWORD`")]
 #[case::chain(
     "wsman network:16993 with certificate godo",
-    "2:1: no chain of the laboratory is called `godo` did you mean `good`?"
+    "2:1: no chain of the laboratory is called `godo`: did you mean `good`?"
 )]
 #[case::no_method(
     "invoke AMT_X",
@@ -176,7 +185,7 @@ fn who_asks_nothing_is_answered_nothing() {
 #[case::number("get AMT_X\nreturns none", "3:1: `none` is no return value")]
 #[case::placeholder(
     "get AMT_X\nName = {device.uid}",
-    "3:1: no placeholder is called `{device.uid}` here did you mean `{device.uuid}`?"
+    "3:1: no placeholder is called `{device.uid}` here: did you mean `{device.uuid}`?"
 )]
 #[case::octets("create AMT_X Name=octets:0", "2:1: `0` are no octets in hex")]
 #[case::zero("all AMT_X\nitem 0", "3:1: items count from one")]
