@@ -13,11 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use amt_sim::Rules;
 use conformance::role::Misbehaviour;
-use conformance::run::{Blame, Case, Run, Verdict};
-use conformance::scenario::{Step, StepKind};
+use conformance::run::{Blame, Case, Engine, Run, Subject, Tampering, Verdict};
+use conformance::scenario::{Role, Step, StepKind};
 use rstest::rstest;
 
-use shelf::{cases, is_noticed, newest, run_cases};
+use shelf::{cases, is_noticed, newest, run_cases, shelf};
 
 fn run(filter: Option<&str>, misbehaviour: Option<Misbehaviour>, rules: Rules) -> Vec<Run> {
     run_cases(&cases(filter), misbehaviour, rules)
@@ -180,9 +180,10 @@ const ONLY_THE_END: [&str; 4] = [
 fn every_scenario_notices_something() {
     let one_each: Vec<Case<'_>> = newest(None)
         .into_iter()
-        // The secure flow has tests of its own, and so has set-up over the network: network_honesty.rs. What is about
+        // A probe has no role to be wrong: see the test below. The secure flow has tests of its own, and so has set-up over the network: network_honesty.rs. What is about
         // certificates tries the device, not a role: a rule that is out shows there.
         .filter(|case| !case.scenario.id.starts_with("certificates."))
+        .filter(|case| !case.scenario.roles.contains(&Role::Prober))
         .filter(|case| !ONLY_THE_END.contains(&case.scenario.id.as_str()))
         .filter(|case| !case.scenario.id.starts_with("secure."))
         .filter(|case| !case.scenario.steps.iter().any(is_of_the_network))
@@ -217,6 +218,28 @@ fn every_scenario_notices_something() {
         .map(|(scenario, _)| scenario)
         .collect();
     assert!(silent.is_empty(), "these notice nothing: {silent:?}");
+}
+
+/// A story about the device itself fails where nothing is sent to it.
+#[test]
+fn every_probe_needs_its_answers() {
+    let probes: Vec<Case<'_>> = newest(None)
+        .into_iter()
+        .filter(|case| case.scenario.roles.contains(&Role::Prober))
+        .collect();
+    assert!(probes.len() > 100, "{} stories", probes.len());
+    let engine = Engine {
+        ledger: &shelf().ledger,
+        subject: Subject::Reference,
+        misbehaviour: None,
+        rules: Rules::default(),
+    };
+    let deaf = probes.iter().filter(|case| {
+        let run = engine.run_tampered(case, Tampering::DoesNothing);
+        !is_noticed(&run)
+    });
+    let deaf: Vec<&str> = deaf.map(|case| case.scenario.id.as_str()).collect();
+    assert!(deaf.is_empty(), "these notice nothing: {deaf:?}");
 }
 
 #[test]

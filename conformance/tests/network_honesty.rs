@@ -66,6 +66,7 @@ const MISTAKES: &[(Misbehaviour, &[(&str, &str)])] = &[
     (Misbehaviour::ScaEndlessWait, &[("sca.no-answer", "sca.setup.patience")]),
     (Misbehaviour::ScaKeepsCertificateLogin, &[("sca.returns", "sca.setup.returns-with-digest")]),
     (Misbehaviour::ScaAnyCertificate, &[("sca.stand-in-later", "sca.setup.own-certificate")]),
+    (Misbehaviour::ScaOneConnection, &[("sca.connection-ends", "sca.setup.connection-ends")]),
     (Misbehaviour::ScaGivesUpOnLostAnswer, &[("sca.lost-commit-answer", "sca.setup.lost-commit-answer")]),
 ];
 

@@ -299,6 +299,8 @@ words! {
         ScaAnyCertificate = "sca-any-certificate",
         /// SCA: takes a lost answer to CommitChanges for a failure.
         ScaGivesUpOnLostAnswer = "sca-gives-up-on-lost-answer",
+        /// SCA: goes on over a connection that the device has ended.
+        ScaOneConnection = "sca-one-connection",
         /// Agent: starts the legacy flow where the secure one is recommended.
         AgentUsesLegacyStart = "agent-uses-legacy-start",
         /// Agent: starts the secure flow on firmware that it is not for.

@@ -93,6 +93,8 @@ pub enum Kept {
     Once,
     /// Until the device closes it.
     Alive,
+    /// Whatever the device says of it: a mistake that real programs make.
+    Insisted,
 }
 
 /// Why a request came to nothing.
@@ -421,12 +423,13 @@ impl<'a> Client<'a> {
                 trust,
             } => {
                 let host = format!("{}:{port}", dialer.host());
-                let keep = *kept == Kept::Alive;
+                let insists = *kept == Kept::Insisted;
+                let keep = insists || *kept == Kept::Alive;
                 let request = http::request(&host, authorization, body, keep);
                 // A connection that the device has closed meanwhile is no use. One that breaks during the request
                 // is not tried again: the device may have obeyed.
                 let mut used = pipe.take();
-                if used.as_mut().is_some_and(|used| used.is_over()) {
+                if used.as_mut().is_some_and(|used| used.is_over()) && !insists {
                     used = None;
                 }
                 let opened = match used {
@@ -442,7 +445,7 @@ impl<'a> Client<'a> {
                     (opened, _) => opened?,
                 };
                 let (response, ended) = post_over_pipe(now.as_mut(), &request, *patience)?;
-                if keep && !ended && !response.closes() {
+                if insists || keep && !ended && !response.closes() {
                     *pipe = Some(now);
                 }
                 Ok(response)

@@ -186,7 +186,11 @@ impl Session<'_> {
             ..TlsOptions::default()
         };
         let tls = TlsDialer::new(dialer.as_ref(), options);
-        let mut client = Client::over(&tls, TLS_PORT, None, Kept::Alive).patience(self.patience());
+        let kept = match self.is(Misbehaviour::ScaOneConnection) {
+            true => Kept::Insisted,
+            false => Kept::Alive,
+        };
+        let mut client = Client::over(&tls, TLS_PORT, None, kept).patience(self.patience());
         let settings = self.get(&mut client, "AMT_GeneralSettings")?;
         let realm = self.realm(&settings)?;
         self.identify(&mut client)?;
