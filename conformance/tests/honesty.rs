@@ -17,7 +17,7 @@ use conformance::run::{Blame, Case, Engine, Run, Subject, Tampering, Verdict};
 use conformance::scenario::{Role, Step, StepKind};
 use rstest::rstest;
 
-use shelf::{cases, is_noticed, newest, run_cases, shelf};
+use shelf::{cases, is_noticed, one_of_each, run_cases, shelf};
 
 fn run(filter: Option<&str>, misbehaviour: Option<Misbehaviour>, rules: Rules) -> Vec<Run> {
     run_cases(&cases(filter), misbehaviour, rules)
@@ -178,10 +178,11 @@ const ONLY_THE_END: [&str; 4] = [
 /// No scenario is decoration: each one notices at least one mistake, on one device at least.
 #[test]
 fn every_scenario_notices_something() {
-    let one_each: Vec<Case<'_>> = newest(None)
+    let one_each: Vec<Case<'_>> = one_of_each(None)
         .into_iter()
-        // A probe has no role to be wrong: see the test below. The secure flow has tests of its own, and so has set-up over the network: network_honesty.rs. What is about
-        // certificates tries the device, not a role: a rule that is out shows there.
+        // A probe has no role to be wrong: see the test below. The secure flow has tests of its own, and so has set-up
+        // over the network: network_honesty.rs. What is about certificates tries the device, not a role: a rule that is
+        // out shows there.
         .filter(|case| !case.scenario.id.starts_with("certificates."))
         .filter(|case| !case.scenario.roles.contains(&Role::Prober))
         .filter(|case| !ONLY_THE_END.contains(&case.scenario.id.as_str()))
@@ -223,7 +224,7 @@ fn every_scenario_notices_something() {
 /// A story about the device itself fails where nothing is sent to it.
 #[test]
 fn every_probe_needs_its_answers() {
-    let probes: Vec<Case<'_>> = newest(None)
+    let probes: Vec<Case<'_>> = one_of_each(None)
         .into_iter()
         .filter(|case| case.scenario.roles.contains(&Role::Prober))
         .collect();

@@ -15,7 +15,7 @@ use amt_sim::Rules;
 use conformance::role::Misbehaviour;
 use conformance::run::Blame;
 
-use shelf::{is_noticed, newest, run_cases, shelf};
+use shelf::{is_noticed, one_of_each, run_cases, shelf};
 
 /// Every mistake, and the scenarios that notice it, each with a requirement that fails.
 #[rustfmt::skip]
@@ -90,7 +90,7 @@ fn every_mistake_is_noticed_where_it_should_be() {
             name if name.starts_with("agent-") => Blame::Agent,
             _ => Blame::Sca,
         };
-        let cases = newest(Some(&names.join(", ")));
+        let cases = one_of_each(Some(&names.join(", ")));
         let runs = run_cases(&cases, Some(*mistake), Rules::default());
         for (scenario, requirement) in *scenarios {
             let run = runs.iter().find(|run| run.scenario == *scenario);
@@ -144,7 +144,7 @@ fn a_rule_that_is_gone_is_noticed() {
     for (rule, scenarios) in RULES {
         let mut rules = Rules::default();
         rules.knock_out(rule).unwrap();
-        let cases = newest(Some(&scenarios.join(", ")));
+        let cases = one_of_each(Some(&scenarios.join(", ")));
         for run in run_cases(&cases, None, rules) {
             assert!(is_noticed(&run), "{} is silent about {rule}", run.id);
         }

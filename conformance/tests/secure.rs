@@ -18,7 +18,7 @@ use conformance::scenario::Outcome;
 use conformance::sweep::{Layer, faults_at, points};
 use rstest::rstest;
 
-use shelf::{cases, is_noticed, newest, run_cases, shelf};
+use shelf::{cases, is_noticed, one_of_each, run_cases, shelf};
 
 /// Every mistake, and scenarios that are there to notice it.
 #[rstest]
@@ -57,7 +57,7 @@ fn a_mistake_is_noticed(#[case] mistake: Misbehaviour, #[case] scenarios: &[&str
         .map(|name| format!("secure.{name}"))
         .collect();
     for run in run_cases(
-        &newest(Some(&filter.join(", "))),
+        &one_of_each(Some(&filter.join(", "))),
         Some(mistake),
         Rules::default(),
     ) {
@@ -91,7 +91,7 @@ fn a_check_of_the_application_that_is_left_out_is_noticed(
     #[case] scenarios: &[&str],
 ) {
     let wrong = run_cases(
-        &newest(Some("setup.odca-*")),
+        &one_of_each(Some("setup.odca-*")),
         Some(mistake),
         Rules::default(),
     );
@@ -112,7 +112,11 @@ fn a_check_of_the_application_that_is_left_out_is_noticed(
 fn a_rule_that_is_gone_is_noticed(#[case] rule: &str, #[case] scenario: &str) {
     let mut rules = Rules::default();
     rules.knock_out(rule).unwrap();
-    for run in run_cases(&newest(Some(&format!("secure.{scenario}"))), None, rules) {
+    for run in run_cases(
+        &one_of_each(Some(&format!("secure.{scenario}"))),
+        None,
+        rules,
+    ) {
         assert!(is_noticed(&run), "{} is silent about {rule}", run.scenario);
     }
 }
@@ -153,7 +157,7 @@ fn trouble_of_the_link(case: &Case<'_>) -> Vec<Fault> {
 #[case::blind(Some(AgentNeverLooks))]
 fn whatever_fails_of_the_link_the_agent_says_what_is_so(#[case] mistake: Option<Misbehaviour>) {
     const A_FEW: usize = 24;
-    let whole = newest(Some("secure.whole")).pop().unwrap();
+    let whole = one_of_each(Some("secure.whole")).pop().unwrap();
     let mut faults = trouble_of_the_link(&whole);
     if mistake.is_none() {
         faults.truncate(A_FEW);
@@ -204,7 +208,7 @@ fn what_goes_wrong(
 /// No scenario is decoration: each one notices some mistake.
 #[test]
 fn every_scenario_notices_something() {
-    let mut silent = newest(Some("secure.*"));
+    let mut silent = one_of_each(Some("secure.*"));
     // At most of its steps an agent that never looks cannot be wrong.
     silent.extend(cases(Some("secure.every-mei-step")));
     for mistake in Misbehaviour::ALL {
