@@ -23,6 +23,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use super::pattern::TextPattern;
+use super::player::Wrong;
 use crate::role::certificates::{CertificateForm, Identity};
 use crate::scenario::placeholder::Values;
 use crate::wire::tls::{Seen, TlsClient, TlsError, TlsVersion, alert_name};
@@ -75,9 +76,6 @@ impl Part {
         ("valid", Self::Valid),
     ];
 }
-
-/// What was expected, and what was instead.
-type Wrong = (String, String);
 
 /// A connection, and what its handshake showed.
 type Opened = (Box<dyn Pipe>, Seen);

@@ -11,6 +11,7 @@
 //! [`TextPattern`] says what stands for what.
 
 use super::pattern::TextPattern;
+use super::player::Wrong;
 use super::request::Asked;
 use crate::scenario::placeholder::Values;
 use crate::wire::digest::Challenge;
@@ -38,9 +39,6 @@ pub struct Visitor {
     pub asked: Option<Asked>,
     last: Option<Response>,
 }
-
-/// What was expected, and what was instead.
-type Wrong = (String, String);
 
 impl WebAnswer {
     /// Reads what stands behind `<`; none where that is not about HTTP.
