@@ -69,6 +69,11 @@ impl Findings {
         self.push(span, message.into(), Some(help.into()));
     }
 
+    /// The same where there may be nothing to do about it.
+    pub fn tell(&self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+        self.push(span, message.into(), help);
+    }
+
     /// A word that is none of the known ones.
     pub fn unknown<'a>(
         &self,

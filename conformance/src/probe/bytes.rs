@@ -133,6 +133,13 @@ pub struct Difference {
     pub actual: String,
 }
 
+/// What was expected, and what was instead.
+impl From<Difference> for (String, String) {
+    fn from(differ: Difference) -> Self {
+        (differ.expected, differ.actual)
+    }
+}
+
 impl Bytes {
     /// Reads one line of bytes, or says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -438,10 +445,7 @@ fn not_bytes(token: &str) -> String {
 }
 
 pub(super) fn template(text: &str) -> Result<Template, String> {
-    Template::parse(text, Scope::Scenario).map_err(|error| match error.help {
-        Some(help) => format!("{}: {help}", error.message),
-        None => error.message,
-    })
+    Template::parse(text, Scope::Scenario).map_err(|error| error.to_string())
 }
 
 pub(super) fn unescape(text: &str) -> Result<String, String> {

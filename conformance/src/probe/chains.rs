@@ -1,6 +1,7 @@
 //! Certificates of the laboratory's chains, as scripts name them: `good.0` is the first of the chain `good`.
 
 use crate::role::certificates::{CertificateForm, Identity};
+use crate::wire::TlsIdentity;
 
 /// One certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,4 +51,10 @@ pub fn chain(name: &str) -> Result<CertificateForm, String> {
 
 pub fn identity(chain: CertificateForm) -> Result<Identity, String> {
     Identity::of(chain).map_err(|error| error.to_string())
+}
+
+/// What a client shows who holds that chain.
+pub fn shown(chain: CertificateForm) -> Result<TlsIdentity, String> {
+    let own = identity(chain)?;
+    TlsIdentity::new(&own.chain, &own.pkcs8).map_err(|error| error.to_string())
 }

@@ -84,9 +84,7 @@ impl Hello {
             return Err(wrong(&format!("to {wanted}"), &format!("to {to}")));
         }
         *last = come;
-        pattern
-            .compare(last, kept)
-            .map_err(|differ| (differ.expected, differ.actual))
+        pattern.compare(last, kept).map_err(Differs::from)
     }
 }
 

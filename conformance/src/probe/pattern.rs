@@ -90,10 +90,7 @@ fn finish(plain: &mut String, parts: &mut Vec<Part>) -> Result<(), String> {
     if plain.is_empty() {
         return Ok(());
     }
-    let template = Template::parse(plain, Scope::Scenario).map_err(|error| match error.help {
-        Some(help) => format!("{}: {help}", error.message),
-        None => error.message,
-    })?;
+    let template = Template::parse(plain, Scope::Scenario).map_err(|error| error.to_string())?;
     plain.clear();
     parts.push(Part::Is(template));
     Ok(())

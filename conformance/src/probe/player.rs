@@ -172,7 +172,7 @@ impl Prober {
                 let pattern = bytes.pattern(values, &self.kept).map_err(unreadable)?;
                 pattern
                     .find(&self.last, &mut self.kept)
-                    .map_err(|differ| (differ.expected, differ.actual))
+                    .map_err(Wrong::from)
             }
             Verb::Poll(wanted) => {
                 let device = self.device.clone();
@@ -275,7 +275,7 @@ impl Prober {
         let returned = returned.ok_or_else(|| wrong("a client's properties", "none"))?;
         pattern
             .compare(&returned.to_wire(), &mut self.kept)
-            .map_err(|differ| (differ.expected, differ.actual))
+            .map_err(Wrong::from)
     }
 
     fn send(
@@ -412,7 +412,7 @@ impl Prober {
         };
         let compared = pattern.compare(&come, &mut self.kept);
         self.last = come;
-        compared.map_err(|differ| (differ.expected, differ.actual))
+        compared.map_err(Wrong::from)
     }
 
     fn nothing_comes(&mut self, wait: Wait) -> Result<(), Wrong> {

@@ -180,10 +180,7 @@ impl Script {
             }
             if let Err(Wrong { message, help }) = reader.read(first + index, line) {
                 sound = false;
-                match help {
-                    Some(help) => findings.add_with_help(span, message, help),
-                    None => findings.add(span, message),
-                }
+                findings.tell(span, message, help);
             }
         }
         let lines = reader.lines;

@@ -22,12 +22,13 @@ use rustls::AlertDescription;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
+use super::chains;
 use super::pattern::TextPattern;
 use super::player::Wrong;
-use crate::role::certificates::{CertificateForm, Identity};
+use crate::role::certificates::CertificateForm;
 use crate::scenario::placeholder::Values;
 use crate::wire::tls::{Seen, TlsClient, TlsError, TlsVersion, alert_name};
-use crate::wire::{Pipe, PipeError, TlsIdentity, TlsOptions};
+use crate::wire::{Pipe, PipeError, TlsOptions};
 
 /// One handshake.
 #[derive(Debug, Clone)]
@@ -166,9 +167,7 @@ impl Handshake {
             None => options.versions,
         };
         if let Some(form) = self.shows {
-            let own = Identity::of(form).map_err(|error| error.to_string())?;
-            let own = TlsIdentity::new(&own.chain, &own.pkcs8);
-            options.identity = Some(own.map_err(|error| error.to_string())?);
+            options.identity = Some(chains::shown(form)?);
         }
         TlsClient::resuming(&options).map_err(|error| error.to_string())
     }

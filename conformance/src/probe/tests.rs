@@ -24,6 +24,13 @@ pub(super) fn script(lines: &str) -> Result<Script, Vec<String>> {
     parsed.map_err(|found| found.iter().map(shown).collect())
 }
 
+/// The script is refused, for this and nothing else.
+pub(super) fn complains(lines: &str, complaint: &str) {
+    let complaints = script(lines).unwrap_err();
+    assert_eq!(complaints.len(), 1, "{complaints:?}");
+    assert!(complaints[0].starts_with(complaint), "{complaints:?}");
+}
+
 fn play(lines: &str, mute: bool) -> Result<usize, Mismatch> {
     play_on(Preset::Factory, lines, mute)
 }
@@ -261,9 +268,7 @@ fn what_tls_shows_otherwise_is_told(
     "3:1: no chain of the laboratory is called `god`"
 )]
 fn what_is_wrong_with_a_line_is_said(#[case] lines: &str, #[case] complaint: &str) {
-    let complaints = script(lines).unwrap_err();
-    assert_eq!(complaints.len(), 1, "{complaints:?}");
-    assert!(complaints[0].starts_with(complaint), "{complaints:?}");
+    complains(lines, complaint);
 }
 
 proptest! {

@@ -276,13 +276,7 @@ fn literal(fact: Fact, value: &Located<toml::Value>, findings: &Findings) -> Opt
             Ok(template) if !template.is_plain() => return Some(Literal::Template(template)),
             Ok(_) => {}
             Err(error) => {
-                // One byte for the opening quote.
-                let start = value.span.start + 1 + error.range.start;
-                let span = start..start + error.range.len();
-                match error.help {
-                    Some(help) => findings.add_with_help(span, error.message, help),
-                    None => findings.add(span, error.message),
-                }
+                error.tell(&value.span, findings);
                 return None;
             }
         }

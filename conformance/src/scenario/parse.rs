@@ -301,10 +301,7 @@ fn parse_set(
         if let Err(error) = changed_profile(profile, &pairs) {
             let (message, help) = shorter(&error.to_string());
             let message = format!("profile {}: {message}", profile.name);
-            match help {
-                Some(help) => findings.add_with_help(set.span.clone(), message, help),
-                None => findings.add(set.span.clone(), message),
-            }
+            findings.tell(set.span.clone(), message, help);
             break; // What is wrong with one profile is wrong with all.
         }
     }

@@ -1,10 +1,12 @@
 //! `{device.version}` and its like inside the texts of scenarios and target files.
 
+use std::fmt;
 use std::ops::Range;
 
 use amt_sim::Preset;
 use amt_sim::diagnostic::closest;
 
+use crate::document::Findings;
 use crate::fact::{Fact, Truth, show};
 
 /// A text with places to fill in. `{{` and `}}` stand for braces.
@@ -176,6 +178,25 @@ pub struct UnknownPlace {
     pub help: Option<String>,
     /// Bytes of the text.
     pub range: Range<usize>,
+}
+
+impl UnknownPlace {
+    /// Says so of a text between quotes that stands at this place of a file.
+    pub fn tell(self, text: &Range<usize>, findings: &Findings) {
+        // One byte for the opening quote.
+        let start = text.start + 1 + self.range.start;
+        findings.tell(start..start + self.range.len(), self.message, self.help);
+    }
+}
+
+impl fmt::Display for UnknownPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(f, ": {help}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Template {

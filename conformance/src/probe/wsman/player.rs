@@ -13,7 +13,7 @@ use crate::probe::player::{Wrong, wrong};
 use crate::run::VirtualDevice;
 use crate::scenario::placeholder::Values;
 use crate::wire::soap::{self, Draft};
-use crate::wire::{Amthi, Client, Dialer, Kept, TlsDialer, TlsIdentity, TlsOptions, client};
+use crate::wire::{Amthi, Client, Dialer, Kept, TlsDialer, TlsOptions, client};
 
 /// Whoever asks, and what was answered last.
 #[derive(Debug, Default)]
@@ -234,9 +234,7 @@ impl Session {
                 Some(client::Login::new(user.fill(values), password.fill(values)))
             }
             Login::Certificate(form) => {
-                let own = chains::identity(*form).map_err(odd)?;
-                let own = TlsIdentity::new(&own.chain, &own.pkcs8);
-                identity = Some(own.map_err(|error| odd(error.to_string()))?);
+                identity = Some(chains::shown(*form).map_err(odd)?);
                 None
             }
         };

@@ -134,12 +134,7 @@ pub(super) fn template(
     match Template::parse(&text.value, scope) {
         Ok(template) => Some(template),
         Err(error) => {
-            let start = text.span.start + 1 + error.range.start;
-            let span = start..start + error.range.len();
-            match error.help {
-                Some(help) => findings.add_with_help(span, error.message, help),
-                None => findings.add(span, error.message),
-            }
+            error.tell(&text.span, findings);
             None
         }
     }
